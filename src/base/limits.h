@@ -1,0 +1,18 @@
+/* limits: every cap on sizes that come from outside, in one place. Bytes unless said otherwise. */
+#ifndef BULKHEAD_BASE_LIMITS_H
+#define BULKHEAD_BASE_LIMITS_H
+
+#define LIMIT_JSON_DEPTH 64
+#define LIMIT_JSON_STRING (16u << 20)
+#define LIMIT_EXPR_DEPTH 64
+#define LIMIT_EXPR_TEXT (64u << 10)
+#define LIMIT_POLICY_FILE (4u << 20)
+#define LIMIT_POLICY_DOCS 4096u /* documents in a set */
+#define LIMIT_EVENT (64u << 10)
+#define LIMIT_EVENT_ARGS 4096u
+#define LIMIT_HTTP_BODY (32u << 20)
+#define LIMIT_HTTP_HEADER (64u << 10)
+#define LIMIT_REQUEST_ARENA (128u << 20)
+#define LIMIT_AUTHZ_BODY (8u << 20)
+
+#endif

@@ -1,0 +1,1 @@
+/* COMMAND(name, function, summary): the subcommands of `bulkhead`, in the order --help shows them. */

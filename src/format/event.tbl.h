@@ -1,0 +1,75 @@
+/* The closed lists of the event schema (api/event.schema.json is checked against this file by a test).
+ * EVENT_TYPE(name): what happened. */
+#ifdef EVENT_TYPE
+EVENT_TYPE(exec)          /* a program was started */
+EVENT_TYPE(mmap)          /* a file was mapped executable */
+EVENT_TYPE(fork)
+EVENT_TYPE(exit)
+EVENT_TYPE(open)          /* a file was opened for writing */
+EVENT_TYPE(connect)
+EVENT_TYPE(bind)
+EVENT_TYPE(listen)
+EVENT_TYPE(accept)
+EVENT_TYPE(credentials)   /* uid, gid or capabilities changed */
+EVENT_TYPE(mount)
+EVENT_TYPE(ptrace)
+EVENT_TYPE(namespace)     /* entered or created */
+EVENT_TYPE(module)
+EVENT_TYPE(bpf)
+EVENT_TYPE(gate)          /* a request to the engine or the start of a container was judged */
+EVENT_TYPE(container)     /* created, started, stopped, removed */
+EVENT_TYPE(image)         /* scanned, verdict changed */
+EVENT_TYPE(profile)       /* learning: became stable, changed */
+EVENT_TYPE(policy)        /* policy set or intel revision loaded */
+EVENT_TYPE(agent)         /* started, stopped, tier, tampering */
+EVENT_TYPE(gap)           /* events were lost: detail {from, to, count, reason} */
+#endif
+/* EVENT_CONTROL(id, name as in events and policies, what it guards) */
+#ifdef EVENT_CONTROL
+EVENT_CONTROL(none, "none", "no control: telemetry")
+EVENT_CONTROL(drift, "drift", "code that was not in the image")
+EVENT_CONTROL(fileless, "fileless", "code without a file: memfd, deleted")
+EVENT_CONTROL(scripts, "scripts", "#! scripts that were not in the image")
+EVENT_CONTROL(process_allow, "process.allow", "programs outside of the allow list or learned profile")
+EVENT_CONTROL(process_deny, "process.deny", "programs on the deny list")
+EVENT_CONTROL(process_users, "process.users", "programs run by a user that may not")
+EVENT_CONTROL(escalation, "escalation", "gain of uid 0 or capabilities")
+EVENT_CONTROL(namespaces, "namespaces", "namespaces entered or created")
+EVENT_CONTROL(ptrace, "ptrace", "another process inspected or changed")
+EVENT_CONTROL(mount, "mount", "file systems mounted")
+EVENT_CONTROL(modules, "modules", "kernel modules")
+EVENT_CONTROL(bpf, "bpf", "bpf programs and maps")
+EVENT_CONTROL(io_uring, "io_uring", "io_uring instances")
+EVENT_CONTROL(files, "files", "denied, read-only and watched files")
+EVENT_CONTROL(egress, "egress", "outgoing connections")
+EVENT_CONTROL(ingress, "ingress", "listening and incoming connections")
+EVENT_CONTROL(image, "image", "images without an allow verdict")
+EVENT_CONTROL(request, "request", "requests to the engine that are ambiguous or would bypass protection")
+EVENT_CONTROL(sensor, "sensor", "the sensing itself: loss, tampering")
+#endif
+/* EVENT_SEVERITY in ascending order; EVENT_ACTION, EVENT_LEVEL, EVENT_OUTCOME as the contract defines them. */
+#ifdef EVENT_SEVERITY
+EVENT_SEVERITY(info)
+EVENT_SEVERITY(low)
+EVENT_SEVERITY(medium)
+EVENT_SEVERITY(high)
+EVENT_SEVERITY(critical)
+#endif
+#ifdef EVENT_ACTION
+EVENT_ACTION(off)
+EVENT_ACTION(alert)
+EVENT_ACTION(block)
+#endif
+#ifdef EVENT_LEVEL
+EVENT_LEVEL(detect)
+EVENT_LEVEL(respond)
+EVENT_LEVEL(kill)
+EVENT_LEVEL(block)
+#endif
+#ifdef EVENT_OUTCOME
+EVENT_OUTCOME(detected)
+EVENT_OUTCOME(allowed)
+EVENT_OUTCOME(prevented)
+EVENT_OUTCOME(killed)
+EVENT_OUTCOME(responded)
+#endif

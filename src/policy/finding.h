@@ -1,0 +1,54 @@
+/* finding: what a scan found that a policy may judge, and the facts about the image it was found in.
+ * Made by scan/ (from its analyzers and from intel/), read by policy/ and the reports.
+ */
+#ifndef BULKHEAD_POLICY_FINDING_H
+#define BULKHEAD_POLICY_FINDING_H
+
+#include "format/package.h"
+#include "format/vuln.h"
+
+enum finding_kind { FINDING_VULN, FINDING_MALWARE, FINDING_SECRET, FINDING_PACKAGE, FINDING_KINDS };
+
+struct finding {
+    enum finding_kind kind;
+    struct str id; /* vuln: CVE or advisory id; malware: rule or hash name; secret: rule; package: purl */
+    /* vuln, package */
+    const struct package *package;
+    enum vuln_severity severity;
+    struct str severity_source; /* debian alpine nvd ghsa osv ...; empty unknown */
+    enum vuln_status status;
+    struct str fixed;           /* first version that has the fix; empty: none */
+    int64_t published;          /* instant the advisory became public; 0 unknown */
+    int64_t fix_published;      /* instant of the fix; 0 unknown */
+    double cvss, epss;          /* -1 unknown; epss 0..1 */
+    bool kev;                   /* known exploited (CISA) */
+    struct str *aliases;
+    size_t aliases_n;
+    struct str title, advisory; /* one line; address of the advisory */
+    /* malware, secret */
+    struct str path, layer, match; /* match is redacted for secrets */
+};
+
+struct image_config {
+    struct str user;       /* as in the config; empty: root */
+    struct str arch, os;
+    int64_t created;       /* 0 unknown */
+    bool healthcheck;
+    struct str *env, *ports, *entrypoint, *cmd, *volumes;
+    size_t env_n, ports_n, entrypoint_n, cmd_n, volumes_n;
+    struct str *label_keys, *label_values;
+    size_t labels_n;
+};
+
+struct image_facts {
+    struct str image_id;     /* sha256:HEX of the config JSON; for dir: and sbom: empty */
+    struct str *names;       /* tags and digests it is known by, as the engine prints them; may be empty */
+    size_t names_n;
+    struct os_release os;
+    struct image_config config;
+    const struct finding *findings;
+    size_t findings_n;
+    bool incomplete;         /* something could not be read: a verdict of allow is not possible */
+};
+
+#endif

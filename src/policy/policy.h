@@ -1,0 +1,82 @@
+/* policy: policy documents (YAML) as one immutable set, and what they say about one image or one container.
+ *
+ * A set is parsed whole or not at all; errors name file, line, field, what was expected and what to do. It is shared
+ * by reference count (one of the two shared snapshots of the house) and never changes. Its revision is the hex
+ * SHA-256 of the canonical documents, so equal documents have equal revisions everywhere.
+ */
+#ifndef BULKHEAD_POLICY_POLICY_H
+#define BULKHEAD_POLICY_POLICY_H
+
+#include "format/event.h"
+#include "policy/verdict.h"
+
+struct policy_set;
+
+enum policy_kind { POLICY_IMAGE, POLICY_CONTAINER, POLICY_ACCESS, POLICY_KINDS };
+enum policy_mode { MODE_LEARN, MODE_AUDIT, MODE_ENFORCE };
+
+struct policy_source {
+    struct str origin;   /* file name or "console:NAME" for messages */
+    struct str text;     /* one or more YAML documents */
+    int64_t revision;    /* given to the documents of this source; 0 for local files */
+};
+struct policy_doc {      /* for listings, `policy check`, the console */
+    enum policy_kind kind;
+    struct str name;
+    int64_t revision;
+    struct str text;     /* the document as written */
+    struct json_value *json; /* the document as JSON, for api/policy.schema.json */
+};
+
+int policy_set_parse(const struct policy_source *sources, size_t n, struct policy_set **ret, struct err *e);
+int policy_set_load(const char *const *paths, size_t n, struct policy_set **ret, struct err *e); /* files or folders (*.yaml *.yml) */
+struct policy_set *policy_set_ref(struct policy_set *s);
+void policy_set_unref(struct policy_set *s);   /* NULL is fine */
+void policy_set_unrefp(struct policy_set **s);
+struct str policy_set_revision(const struct policy_set *s); /* 64 hex digits */
+size_t policy_set_docs(const struct policy_set *s, const struct policy_doc **ret);
+/* Parts of the set that this build parses but does not put into force, one line each ("policy web: files.watch: ..."). */
+size_t policy_set_notices(const struct policy_set *s, const struct str **ret);
+
+/* ---- images ---- */
+struct verdict_input {
+    const struct image_facts *facts;
+    struct str intel_revision;   /* empty: scanned without intel */
+    enum vuln_severity fail_on;  /* VULN_UNKNOWN: off. The --fail-on rule */
+    int64_t now;
+    bool running;                /* the id already runs: grace applies, counted from running_since */
+    int64_t running_since;
+};
+/* The verdict lives in the arena. s may be NULL (no policy). Deterministic: equal input, equal output. */
+int policy_verdict(struct arena *a, const struct policy_set *s, const struct verdict_input *in, struct verdict *ret,
+                   struct err *e);
+enum unscanned { UNSCANNED_SCAN, UNSCANNED_DENY };
+/* What to do with an image that has no inventory yet: the strictest of the policies that select one of its names.
+ * *governed is false when no ImagePolicy selects it (then it may run: the host default). */
+enum unscanned policy_unscanned(const struct policy_set *s, const struct str *names, size_t n, bool *governed);
+
+/* ---- containers ---- */
+struct container_subject {
+    struct str id, name;         /* name without leading '/' */
+    struct str image, image_id, image_digest;
+    const struct json_value *labels; /* object of strings or NULL */
+};
+struct container_policy {
+    struct str name;             /* names of all that matched, joined by "+"; "default" when none did */
+    int64_t revision;            /* highest of the matching documents */
+    enum policy_mode mode;       /* strictest; default: MODE_AUDIT */
+    /* settings of the controls; mode is not applied yet: in learn and audit `block` acts as alert with detail.would */
+    enum event_action drift, fileless, scripts, escalation, namespaces, ptrace, mount, modules, bpf, io_uring;
+    struct str *drift_allow, *exec_from, *allow, *deny, *users;   /* path globs or sha256:HEX; users: names or uids */
+    size_t drift_allow_n, exec_from_n, allow_n, deny_n, users_n;
+    bool has_allow, has_users;   /* an empty list that is present allows nothing */
+    struct str *capabilities;    /* without CAP_ */
+    size_t capabilities_n;
+    bool has_capabilities;
+};
+/* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control
+ * `block` in MODE_AUDIT (so it alerts and says what it would have done), scripts `alert`, no lists. */
+void policy_container(struct arena *a, const struct policy_set *s, const struct container_subject *c,
+                      struct container_policy *ret);
+
+#endif
