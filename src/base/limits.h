@@ -14,5 +14,6 @@
 #define LIMIT_HTTP_HEADER (64u << 10)
 #define LIMIT_REQUEST_ARENA (128u << 20)
 #define LIMIT_AUTHZ_BODY (8u << 20)
+#define LIMIT_ENGINE_ANSWER (32u << 20)
 
 #endif
