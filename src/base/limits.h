@@ -12,6 +12,7 @@
 #define LIMIT_EVENT_ARGS 4096u
 #define LIMIT_HTTP_BODY (32u << 20)
 #define LIMIT_HTTP_HEADER (64u << 10)
+#define LIMIT_HTTP_ERROR (64u << 10)    /* body of an answer that is an error */
 #define LIMIT_REQUEST_ARENA (128u << 20)
 #define LIMIT_AUTHZ_BODY (8u << 20)
 #define LIMIT_ENGINE_ANSWER (32u << 20)
