@@ -23,8 +23,6 @@
 #include "base/err.h"
 #include "format/json.h"
 
-#include <stdatomic.h>
-
 #define DOCKER_DEFAULT_URL "unix:///var/run/docker.sock"
 
 struct docker;
@@ -102,13 +100,18 @@ struct docker_event {
     const struct json_value *attributes; /* name, image and the labels */
     int64_t time;                       /* instant */
 };
-/* Follow the engine's events from `since` (instant; 0: from now on). Blocks, calling `fn` for each, until fn answers
- * non-zero (which is returned), *stop becomes true (0; looked at every second) or the connection ends (-ECONNRESET).
- * `open` (may be NULL) is called once the stream is established, before the first event. The arena of an event is
- * reset after each call. */
+/* Follow the engine's events. One follower per thread; docker_follow_stop may be called from any thread. */
+struct docker_follow;
 typedef int docker_event_fn(void *ctx, const struct docker_event *ev);
-int docker_events(const struct docker *d, int64_t since, const atomic_bool *stop, void (*opened)(void *ctx),
-                  docker_event_fn *fn, void *ctx, struct err *e);
+int docker_follow_open(const struct docker *d, struct docker_follow **ret, struct err *e);
+void docker_follow_close(struct docker_follow *f); /* NULL is fine */
+void docker_follow_closep(struct docker_follow **f);
+/* Blocks, calling `fn` for each event from `since` on (instant; 0: from now), until fn answers non-zero (which is
+ * returned), docker_follow_stop (-ECANCELED) or the end of the connection (-ECONNRESET).
+ * What fn gets is gone when it returns. To miss nothing: note the time, list the containers, then follow with `since`
+ * = that time; the engine replays what happened meanwhile. */
+int docker_follow_run(struct docker_follow *f, int64_t since, docker_event_fn *fn, void *ctx, struct err *e);
+void docker_follow_stop(struct docker_follow *f);
 
 /* True when ref can be part of an API path: 1..512 bytes of [A-Za-z0-9._:/@-], no "//" and no "..", not starting with
  * '/' or '-'. */
