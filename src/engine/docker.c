@@ -8,8 +8,6 @@
 #define DOCKER_TIMEOUT (15 * TIME_SECOND)
 #define DOCKER_EXPORT_IDLE (120 * TIME_SECOND)
 #define DOCKER_EVENT_ARENA (8u << 20)
-/* No version in the path: engines span 1.24 to 1.5x with no version common to all, and the fields we read are in each. */
-#define DOCKER_API ""
 
 struct docker {
     char *url;
@@ -70,7 +68,7 @@ static int get(const struct docker *d, struct arena *a, const char *path, const 
     _cleanup_(http_closep) struct http *h = NULL;
     if ((r = open_http(d, DOCKER_TIMEOUT, DOCKER_TIMEOUT, &h, e)) < 0)
         return err_wrap(e, "engine %s", d->url);
-    struct http_request q = {.url = arena_printf(a, "http://docker" DOCKER_API "%s", path), .max_body = LIMIT_ENGINE_ANSWER};
+    struct http_request q = {.url = arena_printf(a, "http://docker%s", path), .max_body = LIMIT_ENGINE_ANSWER};
     struct http_response s = {0};
     struct json_value *v = NULL;
     if ((r = http_run(h, a, &q, &s, e)) < 0 || (r = http_check(&s, e)) < 0 ||
@@ -225,7 +223,7 @@ int docker_image_export(const struct docker *d, struct str ref, docker_sink_fn *
     if ((r = open_http(d, DOCKER_EXPORT_IDLE, 0, &h, e)) < 0)
         return r;
     struct http_request q = {
-        .url = arena_printf(a, "http://docker" DOCKER_API "/images/get?names=%s", http_escape(a, ref)),
+        .url = arena_printf(a, "http://docker/images/get?names=%s", http_escape(a, ref)),
         .sink = sink,
         .sink_ctx = ctx,
         .max_body = UINT64_MAX,
@@ -463,9 +461,9 @@ int docker_follow_run(struct docker_follow *f, int64_t since, docker_event_fn *f
     f->answer = 0;
     buf_reset(&f->line);
     struct http_request q = {
-        .url = since ? arena_printf(a, "http://docker" DOCKER_API "/events?since=%" PRId64 ".%09" PRId64,
+        .url = since ? arena_printf(a, "http://docker/events?since=%" PRId64 ".%09" PRId64,
                                     since / TIME_SECOND, since % TIME_SECOND * 1000)
-                     : "http://docker" DOCKER_API "/events",
+                     : "http://docker/events",
         .sink = take,
         .sink_ctx = f,
         .max_body = UINT64_MAX,

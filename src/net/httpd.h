@@ -68,6 +68,7 @@ struct httpd_request {
     const struct httpd_peer_cert *cert; /* NULL: none was shown */
     int64_t arrived;              /* time_monotonic() when the headers were complete */
     bool woken, expired;          /* why a parked handler runs again; both false the first time */
+    bool deferred;                /* why an inline handler runs again, now on a worker: httpd_defer() */
     void *principal;              /* set by authorize, for the handler */
     void *ctx;                    /* httpd_opts.ctx */
     struct httpd *server;
@@ -117,6 +118,9 @@ const char *httpd_address(const struct httpd *h); /* "127.0.0.1:8443", with the 
 /* ---- for handlers ---- */
 /* return httpd_park(rq, TOPIC_A | TOPIC_B, deadline): deadline is a time_monotonic() instant. */
 int httpd_park(struct httpd_request *rq, unsigned topics, int64_t deadline);
+/* return httpd_defer(rq) from an HTTPD_INLINE handler: it runs again from the start on a worker, with rq->deferred set,
+ * and may then block and park like any other. (The gate answers reads inline and defers what needs the engine.) */
+int httpd_defer(struct httpd_request *rq);
 void httpd_wake(struct httpd *h, unsigned topics);
 bool httpd_stopping(const struct httpd *h);
 
