@@ -1,0 +1,41 @@
+/* register: puts Bulkhead into a Docker engine's configuration, and takes exactly that out again.
+ *
+ * Enable merges into daemon.json: "authorization-plugins": ["bulkhead"], "runtimes": {"bulkhead": {path, runtimeArgs}},
+ * "default-runtime": "bulkhead". All three are reloadable, so dockerd gets a SIGHUP and is then asked whether it took
+ * them. Everything else in the file stays byte for byte the same value in the same order; the original is kept as
+ * daemon.json.before-bulkhead. A file that is not one strict JSON object, or that has a default-runtime of its own, is
+ * refused with an explanation. STATE/engine.json remembers what was added, so disable removes that and nothing else, and tells the plugin that
+ * the guard is enforced.
+ */
+#ifndef BULKHEAD_GATE_REGISTER_H
+#define BULKHEAD_GATE_REGISTER_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct register_opts {
+    const char *config;      /* NULL: /etc/docker/daemon.json */
+    const char *state;       /* state directory of the agent */
+    const char *engine;      /* url; NULL: DOCKER_DEFAULT_URL */
+    const char *guard;       /* path of bulkhead-runc; NULL: beside the running program, else /usr/bin/bulkhead-runc */
+    const char *bpf_dir;     /* handed to the guard; NULL: its default */
+    const char *runtime;     /* real runtime; NULL: the guard's default */
+    const char *pidfile;     /* of dockerd; NULL: /var/run/docker.pid */
+    bool no_plugin;          /* register the runtime only */
+    bool no_reload;          /* only edit the file */
+};
+
+/* The text of daemon.json with our entries, or without; the pure part, for tests. `text` may be empty (no file).
+ * *changed false: nothing to do. -EACCES: refused, the message says why and what to do. */
+int register_merge(struct arena *a, struct str text, const struct register_opts *o, struct str *ret, bool *changed,
+                   struct err *e);
+int register_unmerge(struct arena *a, struct str text, struct str remembered, struct str *ret, bool *changed,
+                     struct err *e);
+
+int register_enable(const struct register_opts *o, struct err *e);
+int register_disable(const struct register_opts *o, struct err *e);
+
+/* Name of the guard runtime that this state directory's engine was given, "" when the guard is not enforced. */
+struct str register_guard(struct arena *a, const char *state);
+
+#endif
