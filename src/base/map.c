@@ -24,42 +24,6 @@ struct map {
     uint64_t seed[2]; /* keys come from outside: collisions must not be computable */
 };
 
-/* SipHash-1-3 (Aumasson, Bernstein), the variant of Rust's and Python's hash tables. */
-#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
-#define ROUND                                                                                                          \
-    do {                                                                                                               \
-        v0 += v1, v1 = ROTL(v1, 13) ^ v0;                                                                              \
-        v0 = ROTL(v0, 32), v2 += v3;                                                                                   \
-        v3 = ROTL(v3, 16) ^ v2, v0 += v3;                                                                              \
-        v3 = ROTL(v3, 21) ^ v0, v2 += v1;                                                                              \
-        v1 = ROTL(v1, 17) ^ v2, v2 = ROTL(v2, 32);                                                                     \
-    } while (0)
-
-static unsigned siphash(const uint64_t seed[2], struct str s)
-{
-    uint64_t v0 = seed[0] ^ 0x736f6d6570736575u, v1 = seed[1] ^ 0x646f72616e646f6du;
-    uint64_t v2 = seed[0] ^ 0x6c7967656e657261u, v3 = seed[1] ^ 0x7465646279746573u;
-    uint64_t m;
-    size_t i = 0;
-    for (; i + 8 <= s.n; i += 8) {
-        memcpy(&m, s.p + i, 8);
-        v3 ^= m;
-        ROUND;
-        v0 ^= m;
-    }
-    m = (uint64_t)s.n << 56;
-    for (size_t k = 0; i + k < s.n; k++)
-        m |= (uint64_t)(unsigned char)s.p[i + k] << (8 * k);
-    v3 ^= m;
-    ROUND;
-    v0 ^= m;
-    v2 ^= 0xff;
-    ROUND;
-    ROUND;
-    ROUND;
-    return (unsigned)(v0 ^ v1 ^ v2 ^ v3);
-}
-
 struct map *map_new(size_t max)
 {
     struct map *m = calloc(1, sizeof(*m));
@@ -99,18 +63,18 @@ static struct node *find(const struct map *m, struct str key, unsigned hash)
 
 void *map_get(const struct map *m, struct str key)
 {
-    struct node *n = m->head ? find(m, key, siphash(m->seed, key)) : NULL;
+    struct node *n = m->head ? find(m, key, (unsigned)str_hash_keyed(m->seed, key)) : NULL;
     return n ? n->entry.value : NULL;
 }
 
 bool map_has(const struct map *m, struct str key)
 {
-    return m->head && find(m, key, siphash(m->seed, key));
+    return m->head && find(m, key, (unsigned)str_hash_keyed(m->seed, key));
 }
 
 void *map_put(struct map *m, struct str key, void *value)
 {
-    unsigned hash = siphash(m->seed, key);
+    unsigned hash = (unsigned)str_hash_keyed(m->seed, key);
     struct node *n = m->head ? find(m, key, hash) : NULL;
     if (n) {
         void *old = n->entry.value;
@@ -132,7 +96,7 @@ void *map_put(struct map *m, struct str key, void *value)
 
 void *map_del(struct map *m, struct str key)
 {
-    struct node *n = m->head ? find(m, key, siphash(m->seed, key)) : NULL;
+    struct node *n = m->head ? find(m, key, (unsigned)str_hash_keyed(m->seed, key)) : NULL;
     if (!n)
         return NULL;
     void *value = n->entry.value;

@@ -311,3 +311,38 @@ uint64_t str_hash(struct str s)
     h = (h ^ w) * UINT64_C(0xc4ceb9fe1a85ec53);
     return h ^ h >> 29;
 }
+
+#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+#define ROUND                                                                                                          \
+    do {                                                                                                               \
+        v0 += v1, v1 = ROTL(v1, 13) ^ v0;                                                                              \
+        v0 = ROTL(v0, 32), v2 += v3;                                                                                   \
+        v3 = ROTL(v3, 16) ^ v2, v0 += v3;                                                                              \
+        v3 = ROTL(v3, 21) ^ v0, v2 += v1;                                                                              \
+        v1 = ROTL(v1, 17) ^ v2, v2 = ROTL(v2, 32);                                                                     \
+    } while (0)
+
+uint64_t str_hash_keyed(const uint64_t seed[2], struct str s)
+{
+    uint64_t v0 = seed[0] ^ 0x736f6d6570736575u, v1 = seed[1] ^ 0x646f72616e646f6du;
+    uint64_t v2 = seed[0] ^ 0x6c7967656e657261u, v3 = seed[1] ^ 0x7465646279746573u;
+    uint64_t m;
+    size_t i = 0;
+    for (; i + 8 <= s.n; i += 8) {
+        memcpy(&m, s.p + i, 8);
+        v3 ^= m;
+        ROUND;
+        v0 ^= m;
+    }
+    m = (uint64_t)s.n << 56;
+    for (size_t k = 0; i + k < s.n; k++)
+        m |= (uint64_t)(unsigned char)s.p[i + k] << (8 * k);
+    v3 ^= m;
+    ROUND;
+    v0 ^= m;
+    v2 ^= 0xff;
+    ROUND;
+    ROUND;
+    ROUND;
+    return v0 ^ v1 ^ v2 ^ v3;
+}

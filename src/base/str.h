@@ -55,6 +55,7 @@ int str_size(struct str s, uint64_t *ret);              /* "256MB", "1G", "512k"
 bool str_glob(struct str pattern, struct str s, bool flat);
 
 bool str_utf8(struct str s);                            /* valid UTF-8, no surrogates, no overlongs */
-uint64_t str_hash(struct str s);                        /* not for adversarial use outside struct map */
+uint64_t str_hash(struct str s);                        /* fast; collisions can be computed */
+uint64_t str_hash_keyed(const uint64_t seed[2], struct str s); /* SipHash-1-3: for keys from outside, random seed */
 
 #endif
