@@ -242,7 +242,7 @@ static void render(struct journal *j, const struct event *ev)
 
 bool journal_is_telemetry(const struct event *ev)
 {
-    if (ev->action != ACTION_OFF)
+    if (ev->action != ACTION_off)
         return false;
     switch (ev->type) {
     case EVENT_TYPE_gate:
@@ -355,7 +355,7 @@ int journal_open(const struct journal_opts *opts, struct journal **ret, struct e
     if (!j)
         abort();
     pthread_mutex_init(&j->lock, NULL);
-    j->out_fd = -1;
+    j->out_fd = j->dirfd = -1;
     j->spool_on = opts->spool;
     j->telemetry = opts->telemetry;
     j->line.max = LIMIT_EVENT;
@@ -368,10 +368,8 @@ int journal_open(const struct journal_opts *opts, struct journal **ret, struct e
     j->host = opts->host.n ? strndup(opts->host.p, opts->host.n) : strdup(name);
     if ((j->dirfd = open(opts->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         return err_errno(e, "%s", opts->dir);
-    if (opts->group && (fchown(j->dirfd, (uid_t)-1, opts->group) < 0 || fchmod(j->dirfd, 0750) < 0))
-        return err_errno(e, "%s", opts->dir);
     uint64_t max = opts->spool_max ? opts->spool_max : JOURNAL_SPOOL_MAX;
-    if ((r = segments_open(&j->segments, j->dirfd, max, opts->group, e)) < 0 || (r = seq_open(j, e)) < 0 ||
+    if ((r = segments_open(&j->segments, j->dirfd, max, e)) < 0 || (r = seq_open(j, e)) < 0 ||
         (r = out_open(j, e)) < 0)
         return r;
     *ret = TAKE(j);

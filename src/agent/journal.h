@@ -14,9 +14,8 @@
  * removed. When the segments outgrow `spool_max` the oldest is dropped and a gap event {from, to, count, reason} takes
  * its place at the end of the stream.
  *
- * Writer: any thread of the agent (one lock inside). Reader: another process or thread, holds a descriptor of the directory
- * opened before it dropped privileges, is a member of `group` (directory 0750, segments 0640 then) and never writes; it
- * hands acknowledgements back to the agent, which calls journal_ack().
+ * Writer: any thread of the agent (one lock inside). Reader: whoever holds a descriptor of the directory (the root side of
+ * the uplink); it never writes, and hands acknowledgements to journal_ack().
  *
  *     struct journal_opts opts = {.dir = "/var/lib/bulkhead/journal", .events = "-", .spool = true};
  *     _cleanup_(journal_closep) struct journal *j = NULL;
@@ -43,7 +42,6 @@ struct journal_opts {
     bool spool;           /* keep segments for the uplink */
     bool telemetry;       /* also write events with action off to the events output */
     uint64_t spool_max;   /* bytes; 0: JOURNAL_SPOOL_MAX */
-    gid_t group;          /* may read the segments; 0: root alone */
 };
 
 int journal_open(const struct journal_opts *opts, struct journal **ret, struct err *e);

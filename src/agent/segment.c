@@ -140,9 +140,9 @@ static void forget(struct segments *s, size_t i)
     s->n--;
 }
 
-int segments_open(struct segments *s, int dirfd, uint64_t max, gid_t group, struct err *e)
+int segments_open(struct segments *s, int dirfd, uint64_t max, struct err *e)
 {
-    *s = (struct segments){.dirfd = dirfd, .fd = -1, .max = max, .group = group};
+    *s = (struct segments){.dirfd = dirfd, .fd = -1, .max = max};
     int r;
     if ((r = journal_acked(dirfd, &s->acked, e)) < 0 || (r = list(dirfd, &s->v, &s->n, &s->cap, e)) < 0)
         return r;
@@ -195,13 +195,9 @@ static int open_newest(struct segments *s, uint64_t first, size_t n)
     }
     char name[32];
     name_of(first, name);
-    int fd = openat(s->dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, s->group ? 0640 : 0600);
+    int fd = openat(s->dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    if (s->group && fchown(fd, (uid_t)-1, s->group) < 0) {
-        close(fd);
-        return -errno;
-    }
     if (s->n == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 16;
         if (!(s->v = realloc(s->v, s->cap * sizeof(*s->v))))
@@ -246,11 +242,10 @@ void segments_ack(struct segments *s, uint64_t seq)
         char text[32];
         int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", seq);
         s->acked = seq;
-        int fd = openat(s->dirfd, "ack.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, s->group ? 0640 : 0600);
+        int fd = openat(s->dirfd, "ack.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fd >= 0) {
             /* an acknowledgement lost in a crash only means that events are sent twice: no fsync */
             bool ok = fs_write_all(fd, text, (size_t)n, NULL) >= 0;
-            ok = ok && (!s->group || fchown(fd, (uid_t)-1, s->group) == 0);
             close(fd);
             if (ok)
                 renameat(s->dirfd, "ack.new", s->dirfd, "ack");

@@ -15,14 +15,13 @@ struct segment {
 
 struct segments {
     int dirfd, fd;           /* fd: the newest, -1 when none is open */
-    gid_t group;
     struct segment *v;
     size_t n, cap;
     uint64_t bytes, events, max, acked;
 };
 
 /* Take over what is in the directory: a torn last line is cut off, confirmed segments are removed. */
-int segments_open(struct segments *s, int dirfd, uint64_t max, gid_t group, struct err *e);
+int segments_open(struct segments *s, int dirfd, uint64_t max, struct err *e);
 void segments_fini(struct segments *s);
 uint64_t segments_last(const struct segments *s); /* highest seq in the files; 0 none */
 /* Append whole lines; a failed write leaves the file as it was. */
