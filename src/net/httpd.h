@@ -49,7 +49,7 @@ struct httpd_route {
 
 #define HTTPD_PARAMS_MAX 4
 
-struct httpd_peer_cert {   /* client certificate; verified against tls_server's client CA */
+struct httpd_peer_cert {   /* client certificate; verified, but for its end: the owner compares expires */
     struct str serial;     /* hex, lower case */
     struct str name;       /* common name */
     int64_t expires;
@@ -59,7 +59,7 @@ struct httpd_request {
     struct arena *a;              /* LIMIT_REQUEST_ARENA, freed behind the answer */
     struct str method, path;      /* path as sent, without the query, not decoded */
     const struct httpd_route *route;
-    struct str param[HTTPD_PARAMS_MAX]; /* decoded; may hold any byte but NUL and '/' */
+    struct str param[HTTPD_PARAMS_MAX]; /* decoded; any byte but NUL, also an encoded slash: no file names */
     struct str body;
     int body_fd;                  /* HTTPD_SPOOL: at offset 0; else -1 */
     uint64_t body_size;
