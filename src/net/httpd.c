@@ -317,6 +317,8 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
         c->state = CALL_COLLECTING;
         httpd_deadline(c, time_monotonic() + 2 * c->h->o.request_timeout);
         c->rq.arrived = time_monotonic();
+        if (!*size)
+            return MHD_YES; /* resumed in the first call, which libmicrohttpd then repeats */
         break;
     case CALL_RUNNING:
         return send_answer(c);

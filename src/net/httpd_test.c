@@ -48,7 +48,7 @@ static int show(struct httpd_request *rq, struct httpd_answer *an, struct err *e
     return 0;
 }
 
-static int fail(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+static int refuse(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
 {
     an->hint = "do better";
     return err_set(e, ENOENT, "no such \"thing\"");
@@ -104,7 +104,7 @@ static const struct httpd_route routes[] = {
     {"POST", "/secret", echo, 1, 0, 8u << 20},
     {"GET", "/slow", slow, 0, 0, 0},
     {"GET", "/a/{x}/b/{y}", show, 0, 0, 0},
-    {"GET", "/fail", fail, 0, 0, 0},
+    {"GET", "/fail", refuse, 0, 0, 0},
     {"GET", "/news", poll_news, 0, 0, 0},
     {"POST", "/inline", inline_then_deferred, 0, HTTPD_INLINE, 100},
     {"PUT", "/spool", spool, 1, HTTPD_SPOOL, 48u << 20},
