@@ -346,3 +346,26 @@ uint64_t str_hash_keyed(const uint64_t seed[2], struct str s)
     ROUND;
     return v0 ^ v1 ^ v2 ^ v3;
 }
+
+size_t str_distance(struct str a, struct str b)
+{
+    size_t row[64];
+    if (a.n >= 64 || b.n >= 64)
+        return 64;
+    for (size_t k = 0; k <= b.n; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= a.n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= b.n; k++) {
+            size_t up = row[k], best = diagonal + (a.p[i - 1] != b.p[k - 1]);
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[k - 1] + 1 < best)
+                best = row[k - 1] + 1;
+            row[k] = best;
+            diagonal = up;
+        }
+    }
+    return row[b.n];
+}

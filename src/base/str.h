@@ -54,6 +54,9 @@ int str_size(struct str s, uint64_t *ret);              /* "256MB", "1G", "512k"
  * backtracking, no recursion. With `flat` '*' crosses '/' too (image names). */
 bool str_glob(struct str pattern, struct str s, bool flat);
 
+/* Edits (insert, remove, replace one byte) between two names, for "did you mean"; 64 when either is longer than 63. */
+size_t str_distance(struct str a, struct str b);
+
 bool str_utf8(struct str s);                            /* valid UTF-8, no surrogates, no overlongs */
 uint64_t str_hash(struct str s);                        /* fast; collisions can be computed */
 uint64_t str_hash_keyed(const uint64_t seed[2], struct str s); /* SipHash-1-3: for keys from outside, random seed */
