@@ -30,7 +30,7 @@ void ipc_init(struct ipc *c, int fd, enum ipc_side peer)
 {
     *c = (struct ipc){.fd = fd, .peer = peer};
     c->in.max = LIMIT_IPC_MESSAGE + IPC_HEADER + READ_BLOCK;
-    c->out.max = 4 * (size_t)LIMIT_IPC_MESSAGE; /* a peer that does not read is dropped beyond */
+    c->out.max = LIMIT_IPC_MESSAGE + (1u << 20); /* one big message at a time, by protocol */
 }
 
 void ipc_fini(struct ipc *c)

@@ -21,6 +21,7 @@
 
 #define IPC_HEADER 8u
 #define IPC_CHUNK (256u << 10)
+#define IPC_SMALL (16u << 10)
 
 enum ipc_type {
     IPC_none,

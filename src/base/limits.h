@@ -15,7 +15,7 @@
 #define LIMIT_HTTP_ERROR (64u << 10)    /* body of an answer that is an error */
 #define LIMIT_REQUEST_ARENA (128u << 20)
 #define LIMIT_AUTHZ_BODY (8u << 20)
-#define LIMIT_IPC_MESSAGE (6u << 20)      /* between the agent and its uplink process */
+#define LIMIT_IPC_MESSAGE (33u << 20)     /* between the agent and its uplink process */
 #define LIMIT_ENGINE_ANSWER (32u << 20)
 
 #endif
