@@ -13,7 +13,7 @@ IPC(intel_end, U, IPC_SMALL, "(nothing): verify and install")
 IPC(settings, U, IPC_SMALL, "u32 seconds between heartbeats; not answered")
 IPC(result, R, IPC_SMALL, "u32 errno (0 fine), str story")
 /* channel "up": U pulls; R answers with exactly one of batch, document, nothing */
-IPC(pull, U, IPC_SMALL, "(nothing)")
+IPC(pull, U, IPC_SMALL, "u32 most bytes of lines in a batch")
 IPC(batch, R, LIMIT_IPC_MESSAGE, "u64 after: seq the console has, u64 last seq, u32 lines, str lines")
 IPC(document, R, LIMIT_IPC_MESSAGE, "u32 enum spool_kind, str name, u64 tag, str JSON")
 IPC(nothing, R, IPC_SMALL, "str body of a heartbeat; a wake follows when there is something again")

@@ -488,6 +488,15 @@ int http_check(const struct http_response *s, struct err *e)
                    s->status);
 }
 
+struct str http_problem(struct arena *a, const struct http_response *s, const char *member)
+{
+    struct json_value *v = NULL;
+    if (s->status < 400 || s->body.n > LIMIT_HTTP_ERROR || json_parse(a, s->body, 0, &v, NULL) < 0)
+        return STR("");
+    struct str x = json_str(json_get(json_get(v, "error"), member));
+    return x.p ? x : STR("");
+}
+
 char *http_escape(struct arena *a, struct str s)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -95,6 +95,9 @@ struct str http_header(const struct http_response *s, const char *name);
  * 412 ESTALE, 413 E2BIG, 429 and 503 EAGAIN, 501 ENOTSUP, 504 ETIMEDOUT, other 4xx EINVAL, other 5xx EIO. */
 int http_check(const struct http_response *s, struct err *e);
 
+/* A member of an error answer of our own servers, {"error": {"code", "message", "hint"}}; empty when it is not one. */
+struct str http_problem(struct arena *a, const struct http_response *s, const char *member);
+
 /* Percent-encode everything but A-Z a-z 0-9 - . _ ~ for use inside a path segment or query value. */
 char *http_escape(struct arena *a, struct str s);
 
