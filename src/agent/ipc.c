@@ -39,6 +39,7 @@ void ipc_fini(struct ipc *c)
     buf_fini(&c->out);
     cleanup_close(&c->fd);
     c->fd = -1;
+    c->taken = 0;
 }
 
 static void put_le(struct buf *b, uint64_t v, size_t bytes)
