@@ -28,7 +28,11 @@ enum version_scheme {
 
 int version_scheme_parse(struct str name, enum version_scheme *ret); /* -EINVAL */
 bool version_valid(enum version_scheme scheme, struct str v);
-/* *ret <0, 0, >0. -EINVAL when either is no version of the scheme. Never allocates. */
+/* *ret -1, 0, 1. -EINVAL when either is no version of the scheme. apk and pep440 also give an order to what is none but
+ * is found in the wild ("0.8.21.r2", "trunk"), as their tools do: version_valid tells. Never allocates. */
 int version_compare(enum version_scheme scheme, struct str a, struct str b, int *ret);
+
+/* Is the version in the npm range ("^1.2.3 || >=2 <3")? -EINVAL when either is malformed. */
+int version_npm_range(struct str range, struct str version, bool *ret);
 
 #endif
