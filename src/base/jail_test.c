@@ -60,7 +60,7 @@ static int makes_socket(void *arg, int out, struct err *e)
 
 static int execs(void *arg, int out, struct err *e)
 {
-    char *argv[] = {"/bin/true", NULL};
+    char *argv[] = {(char *)"/bin/true", NULL};
     execv("/bin/true", argv);
     return err_set(e, EEXIST, "execve came back");
 }

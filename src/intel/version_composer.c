@@ -80,14 +80,16 @@ static bool is_pre(struct str c)
     return false;
 }
 
+static bool peek_any(struct str s) { return component(&s).n > 0; }
+
 int version_generic(struct str a, struct str b, int *ret)
 {
     struct str x, y;
-    size_t count = 0;
+    if (!peek_any(a) || !peek_any(b))
+        return -EINVAL;
     do {
         x = component(&a);
         y = component(&b);
-        count += x.n + y.n;
         if (!x.n || !y.n)
             *ret = x.n ? (is_pre(x) ? -1 : 1) : y.n ? (is_pre(y) ? 1 : -1) : 0;
         else if (part_digit(x.p[0]) != part_digit(y.p[0]))
@@ -95,5 +97,5 @@ int version_generic(struct str a, struct str b, int *ret)
         else
             *ret = part_digit(x.p[0]) ? part_number_cmp(x, y) : part_text_icmp(x, y);
     } while (!*ret && x.n && y.n);
-    return count ? 0 : -EINVAL;
+    return 0;
 }
