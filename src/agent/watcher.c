@@ -5,6 +5,7 @@
 #include "engine/docker.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 #define QUEUE_MAX    4096u
@@ -15,6 +16,7 @@
 struct watcher {
     struct watchers *all;
     struct docker *docker;
+    struct docker_follow *follow;
     pthread_t thread;
     int64_t since;      /* time of the last event seen */
     bool told_lost;
@@ -183,25 +185,24 @@ static int on_event(void *ctx, const struct docker_event *ev)
     return w->all->stop;
 }
 
-/* The stream stands: what happens from now on will be told, so list what is there. */
-static void on_open(void *ctx)
+/* Who is it, and what is there? Events are then followed from before this on, so nothing falls in between. */
+static int greet(struct watcher *w, struct err *e)
 {
-    struct watcher *w = ctx;
     _cleanup_(arena_freep) struct arena *a = arena_new(WATCH_ARENA);
     struct docker_container *list;
     struct docker_info info;
     size_t n;
-    struct watch *hello = watch_new(w, WATCH_ENGINE);
     struct docker_version version;
-    if (docker_info(w->docker, hello->a, &info, NULL) == 0) {
-        hello->root_dir = info.root_dir;
-        w->told_lost = false;
-    }
-    if (docker_version(w->docker, hello->a, &version, NULL) == 0)
-        hello->version = version.version;
+    int r = docker_info(w->docker, a, &info, e);
+    if (r < 0 || (r = docker_version(w->docker, a, &version, e)) < 0)
+        return r;
+    struct watch *hello = watch_new(w, WATCH_ENGINE);
+    hello->root_dir = arena_str(hello->a, info.root_dir);
+    hello->version = arena_str(hello->a, version.version);
     post(w, hello);
-    if (docker_container_list(w->docker, a, true, &list, &n, NULL) < 0)
-        return;
+    w->told_lost = false;
+    if ((r = docker_container_list(w->docker, a, true, &list, &n, e)) < 0)
+        return r;
     struct watch *synced = watch_new(w, WATCH_SYNCED);
     synced->ids = arena_array(synced->a, n + 1, sizeof(struct str));
     for (size_t i = 0; i < n && !w->all->stop; i++) {
@@ -213,6 +214,7 @@ static void on_open(void *ctx)
             watch_free(m);
     }
     post(w, synced);
+    return 0;
 }
 
 static void wait_for(struct watcher *w, int64_t us)
@@ -235,7 +237,13 @@ static void *follow(void *arg)
     while (!w->all->stop) {
         struct err e = ERR_INIT;
         int64_t began = time_monotonic();
-        int r = docker_events(w->docker, w->since ? w->since + 1 : 0, &w->all->stop, on_open, on_event, w, &e);
+        int64_t now = time_now();
+        int r = greet(w, &e);
+        if (r == 0) {
+            if (!w->since)
+                w->since = now;
+            r = docker_follow_run(w->follow, w->since + 1, on_event, w, &e);
+        }
         if (w->all->stop)
             break;
         if (!w->told_lost) {
@@ -278,10 +286,15 @@ int watchers_add(struct watchers *w, const char *url, struct err *e)
     one->all = w;
     if ((r = docker_open(url, &one->docker, e)) < 0)
         return r;
+    if ((r = docker_follow_open(one->docker, &one->follow, e)) < 0) {
+        docker_close(one->docker);
+        return r;
+    }
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, 256u << 10);
     if ((r = pthread_create(&one->thread, &attr, follow, one)) != 0) {
+        docker_follow_close(one->follow);
         docker_close(one->docker);
         return err_set(e, r, "thread of engine %s", url);
     }
@@ -298,8 +311,11 @@ void watchers_free(struct watchers *w)
     w->stop = true;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
+    for (size_t i = 0; i < w->n; i++)
+        docker_follow_stop(w->v[i].follow);
     for (size_t i = 0; i < w->n; i++) {
         pthread_join(w->v[i].thread, NULL);
+        docker_follow_close(w->v[i].follow);
         docker_close(w->v[i].docker);
     }
     for (struct watch *m = w->head, *next; m; m = next) {
