@@ -303,7 +303,6 @@ static void gap_locked(struct journal *j, uint64_t from, uint64_t to, uint64_t c
                        .level = LEVEL_detect,
                        .outcome = OUTCOME_detected,
                        .detail = buf_str(&b)};
-    j->dropped += count;
     put_locked(j, &ev);
 }
 
@@ -313,6 +312,7 @@ static void sink_tell(struct journal *j, struct sink *s)
         return;
     uint64_t from = s->lost_from, to = s->lost_to, lost = s->lost;
     s->lost = 0;
+    j->dropped += lost;
     gap_locked(j, from, to, lost, str_c(s->reason));
 }
 
@@ -326,9 +326,11 @@ static void spool_flush(struct journal *j)
     if (r < 0)
         sink_lose(s, s->first, s->last, s->count, r == -ENOSPC ? "no space for the spool" : "the spool could not be written");
     sink_reset(s);
-    while (segments_drop(&j->segments, &dropped))
-        gap_locked(j, dropped.first, dropped.last, dropped.count,
+    while (segments_drop(&j->segments, &dropped)) {
+        j->dropped += dropped.count;
+        gap_locked(j, dropped.from, dropped.last, dropped.count + dropped.told,
                    STR("the console was away until the spool was full: oldest events dropped"));
+    }
 }
 
 static void flush_locked(struct journal *j)
@@ -425,6 +427,7 @@ void journal_flush(struct journal *j)
 void journal_gap(struct journal *j, uint64_t from, uint64_t to, uint64_t count, struct str reason)
 {
     pthread_mutex_lock(&j->lock);
+    j->dropped += count;
     gap_locked(j, from, to, count, reason);
     pthread_mutex_unlock(&j->lock);
 }

@@ -227,11 +227,30 @@ int segments_append(struct segments *s, struct str lines, uint64_t first, uint64
     return 0;
 }
 
+/* A gap event that nobody will hear of any more: what it told has to be told again. */
+static int inherit_gap(void *ctx, struct str line)
+{
+    struct segment *s = ctx;
+    if (!str_has(str_sub(line, 0, 512), STR("\"type\":\"gap\"")))
+        return 0;
+    _cleanup_(arena_freep) struct arena *a = arena_new(4u * LIMIT_EVENT);
+    struct json_value *v;
+    if (json_parse(a, line, JSON_ANY_KEYS, &v, NULL) < 0)
+        return 0;
+    uint64_t from = (uint64_t)json_i64(json_path(v, "detail.from"), 0);
+    s->told += (uint64_t)json_i64(json_path(v, "detail.count"), 0);
+    if (from && from < s->from)
+        s->from = from;
+    return 0;
+}
+
 bool segments_drop(struct segments *s, struct segment *ret)
 {
     if (s->n < 2 || (s->bytes <= s->max && s->n < SEGMENT_MAX))
         return false;
     *ret = s->v[0];
+    ret->from = ret->first;
+    walk(s->dirfd, ret->first, inherit_gap, ret, NULL, NULL);
     forget(s, 0);
     return true;
 }

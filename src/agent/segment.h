@@ -11,6 +11,7 @@
 
 struct segment {
     uint64_t first, last, bytes, count;
+    uint64_t from, told; /* of one that was dropped: gap events in it told of `told` others, from `from` on */
 };
 
 struct segments {

@@ -47,7 +47,7 @@ static void ids_from_cgroups(void **state)
 static void finds_what_was_there(void **state)
 {
     (void)state;
-    char *const argv[] = {"sleep", "1000", NULL};
+    char *const argv[] = {(char[]){"sleep"}, (char[]){"1000"}, NULL};
     pid_t pid = fork();
     if (!pid) {
         execv("/bin/sleep", argv);
