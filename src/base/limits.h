@@ -17,5 +17,7 @@
 #define LIMIT_AUTHZ_BODY (8u << 20)
 #define LIMIT_IPC_MESSAGE (33u << 20)     /* between the agent and its uplink process */
 #define LIMIT_ENGINE_ANSWER (32u << 20)
+#define LIMIT_VERDICT (8u << 20)
+#define LIMIT_SUBJECT (1u << 20)
 
 #endif
