@@ -24,14 +24,13 @@ struct gate {
     struct timespec intel_mtime;
 };
 
-int gate_open(const char *state, struct gate **ret, struct err *e)
+struct gate *gate_open(const char *state)
 {
     struct gate *g = calloc(1, sizeof(*g));
     if (!g || !(g->state = strdup(state)))
         abort();
     pthread_mutex_init(&g->lock, NULL);
-    *ret = g;
-    return 0;
+    return g;
 }
 
 void gate_close(struct gate *g)
@@ -271,7 +270,7 @@ static void join_policies(const struct deciding *k, const struct verdict *v)
             seen[n++] = v->reasons[i].policy;
             k->d->policy = k->d->policy.n ? arena_strf(k->a, STR_FMT "+" STR_FMT, STR_ARG(k->d->policy),
                                                        STR_ARG(v->reasons[i].policy))
-                                          : v->reasons[i].policy;
+                                          : arena_str(k->a, v->reasons[i].policy);
         }
 }
 

@@ -44,8 +44,8 @@ struct gate_decision {
     const struct verdict *verdict; /* NULL: none was needed or there is none */
 };
 
-int gate_open(const char *state, struct gate **ret, struct err *e); /* does not look at the folder yet */
-void gate_close(struct gate *g);                                    /* NULL is fine */
+struct gate *gate_open(const char *state); /* does not look at the folder yet */
+void gate_close(struct gate *g);            /* NULL is fine */
 void gate_closep(struct gate **g);
 
 /* Never fails: a fault is a decision (deny) with its story in `text`. Everything lives in the arena. */
