@@ -2,10 +2,10 @@
  *
  * Enable merges into daemon.json: "authorization-plugins": ["bulkhead"], "runtimes": {"bulkhead": {path, runtimeArgs}},
  * "default-runtime": "bulkhead". All three are reloadable, so dockerd gets a SIGHUP and is then asked whether it took
- * them. Everything else in the file stays byte for byte the same value in the same order; the original is kept as
- * daemon.json.before-bulkhead. A file that is not one strict JSON object, or that has a default-runtime of its own, is
- * refused with an explanation. STATE/engine.json remembers what was added, so disable removes that and nothing else, and tells the plugin that
- * the guard is enforced.
+ * them. Everything else in the file keeps its value and order (its layout becomes ours, until disable puts the very bytes
+ * back if nobody edited meanwhile); the original is also kept as daemon.json.before-bulkhead. A file that is not one strict JSON object, or that has a default-runtime other than runc,
+ * is refused with an explanation. STATE/engine.json remembers what was added, so that disable removes that and nothing
+ * else, and tells the plugin that the guard is enforced. If dockerd does not take it, everything is put back.
  */
 #ifndef BULKHEAD_GATE_REGISTER_H
 #define BULKHEAD_GATE_REGISTER_H
@@ -21,6 +21,7 @@ struct register_opts {
     const char *bpf_dir;     /* handed to the guard; NULL: its default */
     const char *runtime;     /* real runtime; NULL: the guard's default */
     const char *pidfile;     /* of dockerd; NULL: /var/run/docker.pid */
+    const char *socket;      /* of the plugin, must answer before dockerd is told of it; NULL: PLUGIN_SOCKET */
     bool no_plugin;          /* register the runtime only */
     bool no_reload;          /* only edit the file */
 };
@@ -29,7 +30,7 @@ struct register_opts {
  * *changed false: nothing to do. -EACCES: refused, the message says why and what to do. */
 int register_merge(struct arena *a, struct str text, const struct register_opts *o, struct str *ret, bool *changed,
                    struct err *e);
-int register_unmerge(struct arena *a, struct str text, struct str remembered, struct str *ret, bool *changed,
+int register_unmerge(struct arena *a, struct str text, struct str original, struct str *ret, bool *changed,
                      struct err *e);
 
 int register_enable(const struct register_opts *o, struct err *e);
