@@ -81,8 +81,8 @@ static int folder_mark(const char *path, uint64_t *ret, size_t *files, struct er
 static int policies_locked(struct gate *g, struct policy_set **ret, struct err *e)
 {
     int r;
-    uint64_t mark;
-    size_t files;
+    uint64_t mark = 0;
+    size_t files = 0;
     _cleanup_free_ char *path = NULL;
     if (asprintf(&path, "%s/policy", g->state) < 0)
         abort();

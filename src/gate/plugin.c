@@ -420,7 +420,7 @@ static int listen_on(const char *path, int *ret, struct err *e)
 
 int plugin_start(const struct plugin_opts *opts, struct plugin **ret, struct err *e)
 {
-    int r, fd;
+    int r, fd = -1;
     struct plugin *p = calloc(1, sizeof(*p));
     if (!p || !(p->socket = strdup(opts->socket ? opts->socket : PLUGIN_SOCKET)) || !(p->state = strdup(opts->state)))
         abort();

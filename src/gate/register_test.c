@@ -98,7 +98,7 @@ static void enable_disable_file(void **state)
     struct str text;
     char *config = arena_printf(a, "%s/daemon.json", dir);
     struct register_opts o = {.config = config, .state = arena_printf(a, "%s/state", dir), .guard = "/bin/true", .no_reload = true};
-    assert_int_equal(fs_write(config, STR(original), 0640, &e), 0);
+    assert_int_equal(fs_write(config, str_c(original), 0640, &e), 0);
     assert_true(str_eqc(register_guard(a, o.state), ""));
     assert_int_equal(register_enable(&o, &e), 0);
     assert_int_equal(register_enable(&o, &e), 0);
