@@ -6,6 +6,9 @@
 #define LIMIT_JSON_STRING (16u << 20)
 #define LIMIT_EXPR_DEPTH 64
 #define LIMIT_EXPR_TEXT (64u << 10)
+#define LIMIT_YML_DEPTH 32
+#define LIMIT_YML_NODES 200000u
+#define LIMIT_YML_KEYS 4096u /* in one mapping */
 #define LIMIT_POLICY_FILE (4u << 20)
 #define LIMIT_POLICY_DOCS 4096u /* documents in a set */
 #define LIMIT_EVENT (64u << 10)
