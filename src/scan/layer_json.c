@@ -152,7 +152,8 @@ int layer_record_read(struct arena *a, const struct json_value *v, struct layer_
     };
     const struct json_value *files = json_get(v, "files");
     int r;
-    if (json_i64(json_get(v, "version"), 0) != LAYER_VERSION || !digest_valid(l.digest) || !digest_valid(l.diff_id) ||
+    bool digests = l.tar ? digest_valid(l.digest) && digest_valid(l.diff_id) : l.digest.n == 0 && l.diff_id.n == 0;
+    if (json_i64(json_get(v, "version"), 0) != LAYER_VERSION || !digests ||
         l.size < 0 || l.content_size < 0 || l.entries < 0 || !files || files->type != JSON_ARRAY ||
         files->count > LIMIT_SCAN_FILES_COUNT)
         return err_set(e, EBADMSG, "record: malformed");

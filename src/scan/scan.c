@@ -1,0 +1,389 @@
+#include "scan/scan.h"
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "engine/docker.h"
+#include "engine/target.h"
+#include "format/digest.h"
+#include "scan/cache.h"
+#include "scan/image_config.h"
+#include "scan/merge.h"
+#include "scan/worker.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#define JAIL_MEMORY (UINT64_C(3) << 30)
+
+struct scan {
+    struct arena *a;
+    const struct scan_opts *o;
+    struct worker worker;
+    struct buf line;              /* output of the worker up to the next newline */
+    uint64_t progress;
+    int answer;                   /* write end */
+    bool has_image;
+    struct str image_id, digest;
+    struct inventory *inv;
+    struct str *diff_ids;         /* what the image's config promises */
+    size_t diff_ids_n;
+    struct layer_record *records;
+    size_t records_n, records_max;
+};
+
+static int image_read(struct scan *s, const struct json_value *v, struct err *e)
+{
+    const struct json_value *layers = json_get(v, "layers");
+    struct inventory *inv = s->inv;
+    inv->image_id = json_str(json_get(v, "id"));
+    inv->digest = json_str(json_get(v, "digest"));
+    if (!digest_valid(inv->image_id) || (inv->digest.n && !digest_valid(inv->digest)) || !layers ||
+        layers->type != JSON_ARRAY || layers->count > LIMIT_SCAN_LAYERS)
+        return err_set(e, EBADMSG, "worker: malformed image");
+    int r = scan_strings(s->a, json_get(v, "names"), "names", &inv->names, &inv->names_n, e);
+    if (r < 0 || (r = image_config_read(s->a, json_get(v, "config"), &inv->config, e)) < 0)
+        return r;
+    s->diff_ids = arena_array(s->a, layers->count, sizeof(struct str));
+    inv->layers = arena_array(s->a, layers->count, sizeof(*inv->layers));
+    s->records = arena_array(s->a, layers->count, sizeof(*s->records));
+    s->records_max = layers->count;
+    JSON_EACH(layers, it) {
+        struct inventory_layer *l = &inv->layers[s->diff_ids_n];
+        l->diff_id = json_str(json_get(it, "diff_id"));
+        l->created_by = json_str(json_get(it, "created_by"));
+        if (!digest_valid(l->diff_id))
+            return err_set(e, EBADMSG, "worker: malformed layer");
+        s->diff_ids[s->diff_ids_n++] = l->diff_id;
+    }
+    s->has_image = true;
+    return 0;
+}
+
+static int record_add(struct scan *s, const struct json_value *v, struct err *e)
+{
+    struct layer_record rec;
+    int r = layer_record_read(s->a, v, &rec, e);
+    if (r < 0)
+        return r;
+    if (s->worker.kind == WORKER_DIR && s->records_n == 0) {
+        s->records = arena_new_of(s->a, struct layer_record);
+        s->records_max = 1;
+    }
+    if (s->records_n >= s->records_max ||
+        (s->worker.kind != WORKER_DIR && (!rec.tar || !str_eq(rec.diff_id, s->diff_ids[s->records_n]))))
+        return err_set(e, EBADMSG, "worker: a layer that was not asked for");
+    s->records[s->records_n++] = rec;
+    return 0;
+}
+
+static int record_cached(struct scan *s, struct str diff_id)
+{
+    struct str text;
+    struct json_value *v;
+    if (cache_get(s->a, s->o->cache_dir, "layer", diff_id, &text) < 0 || json_parse(s->a, text, 0, &v, NULL) < 0)
+        return -ENOENT;
+    return record_add(s, v, NULL);
+}
+
+/* One line of the worker. */
+static int line_take(struct scan *s, struct str line, struct err *e)
+{
+    struct json_value *v;
+    int r = json_parse(s->a, arena_str(s->a, line), 0, &v, e);
+    if (r < 0)
+        return err_wrap(e, "worker");
+    if (v->type != JSON_OBJECT || v->count != 1)
+        return err_set(e, EBADMSG, "worker: malformed line");
+    const struct json_value *it = v->first;
+    if (str_eqc(it->key, "progress")) {
+        int64_t n = json_i64(it, 0);
+        s->progress += n > 0 ? (uint64_t)n : 0;
+        if (s->o->progress)
+            s->o->progress(s->o->progress_ctx, s->progress);
+        return 0;
+    }
+    if (str_eqc(it->key, "image") && !s->has_image && s->worker.kind != WORKER_DIR)
+        return image_read(s, it, e);
+    if (str_eqc(it->key, "want") && s->has_image && s->answer >= 0 && s->records_n < s->diff_ids_n &&
+        str_eq(json_str(it), s->diff_ids[s->records_n])) {
+        char c = record_cached(s, json_str(it)) == 0 ? WORKER_KNOWN : WORKER_READ;
+        return fs_write_all(s->answer, &c, 1, e);
+    }
+    if (str_eqc(it->key, "layer") && (s->has_image || s->worker.kind == WORKER_DIR)) {
+        if ((r = record_add(s, it, e)) < 0)
+            return r;
+        struct str json = str_sub(line, sizeof("{\"layer\":") - 1, line.n - 1);
+        if (s->worker.kind != WORKER_DIR)
+            cache_put(s->o->cache_dir, "layer", s->records[s->records_n - 1].diff_id, json);
+        return 0;
+    }
+    return err_set(e, EBADMSG, "worker: unexpected line");
+}
+
+static int worker_output(void *arg, const void *p, size_t n, struct err *e)
+{
+    struct scan *s = arg;
+    struct str rest = str_n(p, n);
+    while (rest.n > 0) {
+        ptrdiff_t end = str_chr(rest, '\n');
+        buf_puts(&s->line, str_sub(rest, 0, end < 0 ? rest.n : (size_t)end));
+        if (end < 0)
+            break;
+        rest = str_sub(rest, (size_t)end + 1, rest.n);
+        int r = buf_check(&s->line, e);
+        if (r < 0 || (r = line_take(s, buf_str(&s->line), e)) < 0)
+            return r;
+        buf_reset(&s->line);
+    }
+    return buf_check(&s->line, e);
+}
+
+static int worker_child(void *arg, int out, struct err *e)
+{
+    const struct scan *s = arg;
+    return worker_run(&s->worker, out, e);
+}
+
+static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree, struct err *e)
+{
+    struct jail_opts j = {
+        .name = "image reader",
+        .fds = fds,
+        .fds_n = fds_n,
+        .tree = tree,
+        .memory = s->o->memory ? s->o->memory : JAIL_MEMORY,
+        .cpu_seconds = 3600,
+        .output_max = LIMIT_REPORT,
+        .flags = tree ? JAIL_READ_ALL : 0,
+        .child = worker_child,
+        .output = worker_output,
+        .arg = s,
+    };
+    s->worker.progress = s->o->progress != NULL;
+    s->line = BUF_INIT(LIMIT_REPORT);
+    int r = jail_run(&j, s->o->jail, e);
+    if (r >= 0 && s->line.n > 0)
+        r = err_set(e, EBADMSG, "worker: cut off in the middle of a line");
+    buf_fini(&s->line);
+    return r;
+}
+
+static int scan_archive(struct scan *s, const struct target *t, struct err *e)
+{
+    _cleanup_close_ int fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_errno(e, "%s", t->path);
+    if (S_ISDIR(st.st_mode))
+        return err_set(e, EINVAL, "%s is a directory (oci:DIR reads a layout, dir:PATH a file tree)", t->path);
+    s->worker = (struct worker){.kind = WORKER_ARCHIVE, .in = fd, .tree = -1, .answer = -1};
+    return jailed(s, &fd, 1, NULL, e);
+}
+
+static int open_tree(const char *path, int *ret, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(e, "%s", path);
+    *ret = fd;
+    return 0;
+}
+
+static int scan_oci(struct scan *s, const struct target *t, struct err *e)
+{
+    _cleanup_close_ int tree = -1, mine = -1;
+    int r = open_tree(t->path, &tree, e), answer[2];
+    if (r < 0)
+        return r;
+    if (pipe2(answer, O_CLOEXEC) < 0)
+        return err_errno(e, "pipe");
+    _cleanup_close_ int theirs = answer[0];
+    mine = s->answer = answer[1];
+    s->worker = (struct worker){.kind = WORKER_OCI, .in = -1, .tree = tree, .answer = theirs, .tag = t->ref};
+    r = jailed(s, &theirs, 1, &tree, e);
+    s->answer = -1;
+    return r;
+}
+
+static int scan_dir(struct scan *s, const struct target *t, struct err *e)
+{
+    _cleanup_close_ int tree = -1;
+    int r = open_tree(t->path, &tree, e);
+    if (r < 0)
+        return r;
+    s->worker = (struct worker){.kind = WORKER_DIR, .in = -1, .tree = tree, .answer = -1};
+    return jailed(s, NULL, 0, &tree, e);
+}
+
+/* ---- docker: a thread carries the engine's stream into the worker's pipe ---- */
+
+struct feeder {
+    const struct docker *d;
+    struct str ref;
+    int out, r;
+    struct err e;
+};
+
+static int feeder_sink(void *ctx, const void *p, size_t n, struct err *e)
+{
+    return fs_write_all(((struct feeder *)ctx)->out, p, n, e);
+}
+
+static void *feeder_main(void *arg)
+{
+    struct feeder *f = arg;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE); /* the worker may end first: then write() tells */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    f->r = docker_image_export(f->d, f->ref, feeder_sink, f, &f->e);
+    close(f->out);
+    return NULL;
+}
+
+static int docker_stream(struct scan *s, const struct docker *d, struct str ref, struct err *e)
+{
+    int p[2];
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return err_errno(e, "pipe");
+    fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
+    int in = p[0];
+    struct feeder f = {.d = d, .ref = ref, .out = p[1], .e = ERR_INIT};
+    pthread_t thread;
+    int r = pthread_create(&thread, NULL, feeder_main, &f);
+    if (r != 0) {
+        close(in);
+        close(p[1]);
+        return err_set(e, r, "cannot start a thread");
+    }
+    s->worker = (struct worker){.kind = WORKER_ARCHIVE, .in = in, .tree = -1, .answer = -1};
+    r = jailed(s, &in, 1, NULL, e);
+    close(in); /* a feeder that is still writing gets EPIPE */
+    pthread_join(thread, NULL);
+    if (f.r < 0 && f.r != -EPIPE) /* the stream broke off: that is the story, not what the worker made of the rest */
+        return err_set(e, -f.r, "%s", f.e.msg);
+    return r;
+}
+
+/* All layers known from an earlier scan: the engine need not export the image. */
+static int docker_cached(struct scan *s, struct str id)
+{
+    struct str text;
+    struct json_value *v;
+    if (cache_get(s->a, s->o->cache_dir, "image", id, &text) < 0 || json_parse(s->a, text, 0, &v, NULL) < 0)
+        return -ENOENT;
+    s->worker.kind = WORKER_ARCHIVE;
+    int r = image_read(s, v, NULL);
+    for (size_t i = 0; r >= 0 && i < s->diff_ids_n; i++)
+        r = record_cached(s, s->diff_ids[i]);
+    if (r < 0) {
+        *s->inv = (struct inventory){0};
+        s->records_n = s->diff_ids_n = 0;
+        s->has_image = false;
+    }
+    return r;
+}
+
+static void image_remember(struct scan *s)
+{
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_REPORT);
+    struct json_writer w = JSON_WRITER(&b);
+    json_w_object(&w);
+    json_w_kstr(&w, "id", s->inv->image_id);
+    json_w_kstr(&w, "digest", s->inv->digest);
+    json_w_key(&w, "config");
+    image_config_write(&w, &s->inv->config);
+    json_w_karray(&w, "layers");
+    for (size_t i = 0; i < s->inv->layers_n; i++) {
+        json_w_object(&w);
+        json_w_kstr(&w, "diff_id", s->inv->layers[i].diff_id);
+        json_w_kstr(&w, "created_by", s->inv->layers[i].created_by);
+        json_w_end(&w);
+    }
+    json_w_end(&w);
+    json_w_end(&w);
+    if (!b.full)
+        cache_put(s->o->cache_dir, "image", s->inv->image_id, buf_str(&b));
+}
+
+static const char *engine_url(const struct scan_opts *o)
+{
+    const char *host = getenv("DOCKER_HOST");
+    if (o->engine_url)
+        return o->engine_url;
+    return host && host[0] ? host : DOCKER_DEFAULT_URL;
+}
+
+static int scan_docker(struct scan *s, const struct target *t, struct err *e)
+{
+    _cleanup_(docker_closep) struct docker *d = NULL;
+    struct docker_image im;
+    int r = docker_open(engine_url(s->o), &d, e);
+    if (r >= 0)
+        r = docker_image_inspect(d, s->a, t->ref, &im, e);
+    if (r < 0 && t->bare)
+        return err_wrap(e, "not found in the local Docker engine, and registries are not read by this version");
+    if (r < 0)
+        return r;
+    if (docker_cached(s, im.id) < 0) {
+        /* by id: a tag could move between the two calls */
+        if ((r = docker_stream(s, d, im.id, e)) < 0)
+            return r;
+    }
+    if (!str_eq(s->inv->image_id, im.id) && !str_eq(s->inv->digest, im.id))
+        return err_set(e, EBADMSG, "the engine's image is " STR_FMT ", what it exported is " STR_FMT, STR_ARG(im.id),
+                       STR_ARG(s->inv->image_id));
+    s->inv->names = arena_array(s->a, im.tags_n + im.digests_n, sizeof(struct str));
+    s->inv->names_n = 0;
+    for (size_t i = 0; i < im.tags_n; i++)
+        s->inv->names[s->inv->names_n++] = im.tags[i];
+    for (size_t i = 0; i < im.digests_n; i++)
+        s->inv->names[s->inv->names_n++] = im.digests[i];
+    return 0;
+}
+
+static int finish(struct scan *s, const struct target *t, struct err *e)
+{
+    struct inventory *inv = s->inv;
+    if (s->worker.kind == WORKER_DIR) {
+        if (s->records_n != 1)
+            return err_set(e, EBADMSG, "worker: no answer");
+    } else if (!s->has_image || s->records_n != s->diff_ids_n) {
+        return err_set(e, EBADMSG, "worker: layers are missing");
+    }
+    for (size_t i = 0; s->worker.kind != WORKER_DIR && i < s->records_n; i++) {
+        struct inventory_layer *l = &inv->layers[i];
+        l->digest = s->records[i].digest;
+        l->size = s->records[i].size;
+        l->content_size = s->records[i].content_size;
+        l->compression = s->records[i].compression;
+        inv->layers_n = i + 1;
+    }
+    inv->target = t->text;
+    inv->scanned = time_now();
+    inv->scanner = STR(BULKHEAD_VERSION);
+    merge_layers(s->a, s->records, s->records_n, inv);
+    if (s->worker.kind != WORKER_DIR)
+        image_remember(s);
+    return 0;
+}
+
+int scan_target(struct arena *a, const char *target, const struct scan_opts *o, struct inventory *ret, struct err *e)
+{
+    static int (*const kinds[])(struct scan *, const struct target *, struct err *) = {
+        [TARGET_ARCHIVE] = scan_archive, [TARGET_OCI] = scan_oci, [TARGET_DOCKER] = scan_docker, [TARGET_DIR] = scan_dir};
+    struct inventory inv = {0};
+    struct scan s = {.a = a, .o = o, .answer = -1, .inv = &inv};
+    struct target t;
+    int r = target_parse(a, target, &t, e);
+    if (r < 0)
+        return r;
+    if ((r = kinds[t.kind](&s, &t, e)) < 0 || (r = finish(&s, &t, e)) < 0)
+        return err_wrap(e, "%s", target);
+    *ret = inv;
+    return 0;
+}
