@@ -11,7 +11,7 @@
 
 #define RATE_MIN (64 * 1024) /* bytes a second that a body must move in the long run */
 #define KEEPALIVE (75 * TIME_SECOND)
-#define BODY_SLACK (1u << 20) /* over the cap we read on for this long, so that the client sees the answer */
+#define DRAIN_MAX (64u << 20) /* of a refused body */
 
 /* ---- the peer ---- */
 
@@ -118,14 +118,25 @@ static enum MHD_Result send_answer(struct call *c)
     return ok;
 }
 
+/* An answer before the body was read: most clients only read it once they could send everything, so we read on for
+ * them, unless they wait for "100 Continue" or have too much. */
+static enum MHD_Result answer_early(struct call *c)
+{
+    c->failed = true;
+    if (!c->has_body || httpd_header(&c->rq, "Expect").p || c->announced > DRAIN_MAX)
+        return send_answer(c);
+    c->draining = true;
+    c->state = CALL_COLLECTING;
+    return MHD_YES;
+}
+
 static enum MHD_Result refuse(struct call *c, int status, const char *message, const char *hint)
 {
     struct err e = ERR_INIT;
     c->an.status = status;
     c->an.hint = hint;
-    c->failed = true;
     httpd_fail(c, err_set(&e, EINVAL, "%s", message), &e);
-    return send_answer(c);
+    return answer_early(c);
 }
 
 /* ---- running ---- */
@@ -199,8 +210,8 @@ static enum MHD_Result dispatch(struct call *c, enum call_state state)
 
 static enum MHD_Result complete(struct call *c)
 {
-    if (c->too_large)
-        return refuse(c, 413, "the body is larger than this request may have", NULL);
+    if (c->draining)
+        return send_answer(c);
     c->rq.body = buf_str(&c->body);
     if (c->rq.body_fd >= 0)
         lseek(c->rq.body_fd, 0, SEEK_SET);
@@ -261,6 +272,7 @@ static enum MHD_Result begin(struct call *c, const char *method)
     if (length.p && (coding.p || str_u64(length, &size) < 0))
         return refuse(c, 400, "the length of the body is ambiguous", NULL);
     c->has_body = coding.p || size;
+    c->announced = size;
     bool other;
     c->rq.route = httpd_match(h->o.routes, h->o.routes_n, c->rq.a, c->rq.method, c->rq.path, c->rq.param, &other);
     if (!c->rq.route)
@@ -285,10 +297,13 @@ static enum MHD_Result collect(struct call *c, const char *p, size_t n)
 {
     struct httpd *h = c->h;
     c->rq.body_size += n;
-    if (c->rq.body_size > c->rq.route->body_max) {
-        c->too_large = true;
-        return c->rq.body_size > c->rq.route->body_max + BODY_SLACK ? MHD_NO : MHD_YES;
+    if (!c->draining && c->rq.body_size > c->rq.route->body_max) {
+        struct err e = ERR_INIT;
+        c->failed = c->draining = true;
+        httpd_fail(c, err_set(&e, E2BIG, "the body is larger than this request may have"), &e);
     }
+    if (c->draining)
+        return c->rq.body_size > DRAIN_MAX ? MHD_NO : MHD_YES;
     httpd_deadline(c, c->rq.arrived + 2 * h->o.request_timeout + (int64_t)(c->rq.body_size / RATE_MIN) * TIME_SECOND);
     if (c->rq.body_fd >= 0)
         return fs_write_all(c->rq.body_fd, p, n, NULL) < 0 ? MHD_NO : MHD_YES;
@@ -313,7 +328,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const ch
         return begin(c, method);
     case CALL_AUTHORIZING:
         if (c->failed)
-            return send_answer(c);
+            return answer_early(c);
         c->state = CALL_COLLECTING;
         httpd_deadline(c, time_monotonic() + 2 * c->h->o.request_timeout);
         c->rq.arrived = time_monotonic();

@@ -45,9 +45,9 @@ struct call {
     struct conn *conn;
     struct MHD_Connection *mhd;
     enum call_state state;
-    bool head, has_body, authorized, failed, too_large;
+    bool head, has_body, authorized, failed, draining;
     struct buf body;
-    uint64_t accounted;
+    uint64_t accounted, announced;
     struct pair *headers, *query;
     size_t headers_n, query_n;
     int status;              /* of the answer, for done() */
