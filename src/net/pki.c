@@ -231,22 +231,26 @@ static int public_half(gnutls_x509_privkey_t key, gnutls_pubkey_t *ret, struct e
 
 /* ---- the authority ---- */
 
-static int ca_make(struct pki *p, struct arena *a, const char *key_path, const char *crt_path, struct err *e)
+static int ca_make(struct arena *a, const char *key_path, const char *crt_path, struct err *e)
 {
+    struct pki made = {0};
+    _cleanup_key_ gnutls_x509_privkey_t key = NULL;
+    _cleanup_crt_ gnutls_x509_crt_t crt = NULL;
     _cleanup_pubkey_ gnutls_pubkey_t pub = NULL;
     unsigned char tag[4];
     char hex[9];
     struct str pem;
-    int r = key_make(&p->key, e);
-    if (r < 0 || (r = public_half(p->key, &pub, e)) < 0)
+    int r = key_make(&key, e);
+    if (r < 0 || (r = public_half(key, &pub, e)) < 0)
         return r;
+    made.key = key;
     fs_random(tag, sizeof(tag));
     hex_encode(tag, sizeof(tag), hex);
-    if ((r = issue(p, pub, arena_strf(a, "Bulkhead authority %s", hex), NULL, 0, CA_LIFE, USE_CA, &p->crt, e)) < 0 ||
-        (r = key_text(a, p->key, &pem, e)) < 0 || (r = fs_write(key_path, pem, 0600, e)) < 0)
+    if ((r = issue(&made, pub, arena_strf(a, "Bulkhead authority %s", hex), NULL, 0, CA_LIFE, USE_CA, &crt, e)) < 0 ||
+        (r = key_text(a, key, &pem, e)) < 0 || (r = fs_write(key_path, pem, 0600, e)) < 0)
         return r;
     fs_wipe((void *)pem.p, pem.n);
-    if ((r = crt_text(a, p->crt, &pem, e)) < 0)
+    if ((r = crt_text(a, crt, &pem, e)) < 0)
         return r;
     return fs_write(crt_path, pem, 0644, e);
 }
@@ -285,8 +289,10 @@ int pki_open(const char *dir, struct pki **ret, struct err *e)
     if (r < 0)
         return r;
     /* Only when both are missing: half an authority is a damaged state directory, not a reason for a new one. */
-    r = fs_exists(key_path) || fs_exists(crt_path) ? ca_load(p, a, key_path, crt_path, e)
-                                                   : ca_make(p, a, key_path, crt_path, e);
+    if (!fs_exists(key_path) && !fs_exists(crt_path))
+        r = ca_make(a, key_path, crt_path, e);
+    if (r >= 0)
+        r = ca_load(p, a, key_path, crt_path, e);
     struct str pem;
     if (r < 0 || (r = crt_text(a, p->crt, &pem, e)) < 0)
         return err_wrap(e, "certificate authority");
