@@ -1,8 +1,13 @@
 /* intel: the signed database of advisories, and what it says about one package.
  *
- * intel.db is an immutable SQLite file with an ed25519 signature over its content digest. It is opened read-only and
- * shared by reference count; look-ups are thread-safe for one handle per thread (intel_ref gives the same snapshot,
- * each look-up uses the caller's arena).
+ * intel.db is an immutable SQLite file with an ed25519 signature over all its bytes (intel/database.h; made by
+ * intel/build.h). It is opened read-only and shared by reference count. Any thread may look things up: they take turns,
+ * each look-up uses the caller's arena. A match costs some microseconds for each advisory of the package.
+ *
+ *     _cleanup_(intel_unrefp) struct intel *i = NULL;
+ *     if ((r = intel_open(path, key, 0, &i, e)) < 0) return r;
+ *     if (!intel_covers(i, &os)) tell("no advisories for this release: nothing known is not nothing there");
+ *     r = intel_match(i, arena, &package, &os, &advisories, &n, e);
  */
 #ifndef BULKHEAD_INTEL_INTEL_H
 #define BULKHEAD_INTEL_INTEL_H
@@ -38,11 +43,22 @@ struct advisory {
     bool kev;
     struct str title, advisory;  /* one line; address */
     struct str source;           /* feed: debian alpine osv ... */
+    bool headers_only;           /* the package is the kernel's headers (linux-libc-dev): nothing of it runs */
 };
 
 /* Advisories that hit this package on this OS (os may be NULL for language packages), worst first, one per id after
  * merging aliases, withdrawn ones dropped. -errno on a damaged database. */
 int intel_match(struct intel *i, struct arena *a, const struct package *p, const struct os_release *os,
                 struct advisory **ret, size_t *ret_n, struct err *e);
+
+/* Whether any feed speaks of this OS release at all; true for NULL. When not, intel_match finds no OS advisories. */
+bool intel_covers(const struct intel *i, const struct os_release *os);
+
+/* Everything known about one id or alias, as one JSON object (`bulkhead intel show`). -ENOENT when it is unknown. */
+int intel_show(struct intel *i, struct arena *a, struct str id, struct str *ret_json, struct err *e);
+/* Format, revision, dates and counts of each feed and space, as one JSON object (`bulkhead intel info`). */
+int intel_info(struct intel *i, struct arena *a, struct str *ret_json, struct err *e);
+/* Compute the revision again from the rows and check the file inside out. -EBADMSG when they do not agree. */
+int intel_check(struct intel *i, struct err *e);
 
 #endif
