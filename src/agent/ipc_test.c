@@ -58,7 +58,7 @@ static void test_refused(void **state)
     } table[] = {
         {"nothing", STR(""), 0, 0},
         {"half a header", STR("\x08\0\0"), 0, 0},
-        {"half a payload", STR("\x08\0\0\0\x0e\0\0\0abc"), 0, 0},
+        {"half a payload", STR("\x08\0\0\0\x10\0\0\0abc"), 0, 0},
         {"a good batch_done", STR("\x08\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0\0"), 1, 0},
         {"short", STR("\x07\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0"), 1, -EBADMSG},
         {"trailing", STR("\x09\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0\0!"), 1, -EBADMSG},
