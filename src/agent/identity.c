@@ -3,8 +3,8 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "net/pki.h"
 
-#include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
 #define PEM_MAX (64u << 10)
@@ -19,12 +19,6 @@ static void key_fini(gnutls_x509_privkey_t *k)
     if (*k)
         gnutls_x509_privkey_deinit(*k);
 }
-static void crq_fini(gnutls_x509_crq_t *q)
-{
-    if (*q)
-        gnutls_x509_crq_deinit(*q);
-}
-
 static gnutls_datum_t datum(struct str s)
 {
     return (gnutls_datum_t){(unsigned char *)s.p, (unsigned)s.n};
@@ -93,39 +87,14 @@ int identity_load(struct arena *a, const char *dir, struct identity *ret, struct
     return 0;
 }
 
-static int make_key(struct arena *a, gnutls_x509_privkey_t key, struct str *ret, struct err *e)
+int identity_request(struct arena *a, struct str key, struct str *ret_key, struct str *ret_csr, struct err *e)
 {
-    gnutls_datum_t out;
     int r;
-    if ((r = gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0)) < 0 ||
-        (r = gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &out)) < 0)
-        return tls_err(e, r, "new key");
-    *ret = arena_str(a, str_n((char *)out.data, out.size));
-    fs_wipe(out.data, out.size);
-    gnutls_free(out.data);
-    return 0;
-}
-
-int identity_request(struct arena *a, struct str pem, struct str *ret_key, struct str *ret_csr, struct err *e)
-{
-    _cleanup_(key_fini) gnutls_x509_privkey_t key = NULL;
-    _cleanup_(crq_fini) gnutls_x509_crq_t crq = NULL;
-    gnutls_datum_t out, k = datum(pem);
-    int r;
-    if ((r = gnutls_x509_privkey_init(&key)) < 0)
-        return tls_err(e, r, "key");
-    if (pem.n && (r = gnutls_x509_privkey_import(key, &k, GNUTLS_X509_FMT_PEM)) < 0)
-        return tls_err(e, r, "agent.key");
-    if (!pem.n && (r = make_key(a, key, &pem, e)) < 0)
+    if (!key.n && (r = pki_key(a, &key, e)) < 0)
         return r;
-    if ((r = gnutls_x509_crq_init(&crq)) < 0 || (r = gnutls_x509_crq_set_version(crq, 1)) < 0 ||
-        (r = gnutls_x509_crq_set_dn(crq, "CN=bulkhead-agent", NULL)) < 0 || (r = gnutls_x509_crq_set_key(crq, key)) < 0 ||
-        (r = gnutls_x509_crq_sign2(crq, key, GNUTLS_DIG_SHA256, 0)) < 0 ||
-        (r = gnutls_x509_crq_export2(crq, GNUTLS_X509_FMT_PEM, &out)) < 0)
-        return tls_err(e, r, "certificate request");
-    *ret_csr = arena_str(a, str_n((char *)out.data, out.size));
-    gnutls_free(out.data);
-    *ret_key = pem;
+    if ((r = pki_request(a, key, "bulkhead-agent", ret_csr, e)) < 0)
+        return r;
+    *ret_key = key;
     return 0;
 }
 

@@ -1,0 +1,11 @@
+/* put: what `bulkhead scan --console URL` shares with `bulkhead put report`. */
+#ifndef BULKHEAD_CLI_PUT_H
+#define BULKHEAD_CLI_PUT_H
+
+#include "cli/remote.h"
+
+/* Hand a scan report (JSON text of `bulkhead scan --format json`) to the console; the answer is its Image with the
+ * verdict by the console's policies and intel. -EINVAL: the report has no image id. */
+int put_report(struct remote *rm, struct arena *a, struct str report, const struct json_value **ret, struct err *e);
+
+#endif
