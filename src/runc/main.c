@@ -14,6 +14,7 @@
 #include "runc/args.h"
 #include "runc/identity.h"
 #include "runtime/kernel_policy.h"
+#include "runtime/profile.h"
 
 #include <fcntl.h>
 
@@ -127,6 +128,23 @@ static void unprotected(struct arena *a, const struct args *args, const struct s
     leave(a, args->state, &ev);
 }
 
+/* The learned profile rules where the policy has no list of its own, and is past learning: as in the agent. */
+static void learned_allow(struct arena *a, const struct args *args, const struct subject *s, const struct container_policy *p,
+                          struct kernel_policy_extra *x)
+{
+    struct profile pr;
+    x->tell_all = p->mode == MODE_LEARN;
+    if (p->mode == MODE_LEARN || p->has_allow || !image_id_valid(s->image_id) ||
+        profile_load(a, arena_printf(a, "%s/profiles", args->state), s->image_id, &pr, NULL) < 0 || !pr.stable)
+        return;
+    struct str *v = arena_array(a, pr.executables_n + 1, sizeof(*v));
+    for (size_t i = 0; i < pr.executables_n; i++)
+        v[i] = pr.executables[i].path;
+    x->allow = v;
+    x->allow_n = pr.executables_n;
+    x->has_allow = true;
+}
+
 static void put_policy(struct arena *a, const struct args *args, struct gate *g, const struct subject *s)
 {
     struct err e = ERR_INIT;
@@ -137,6 +155,7 @@ static void put_policy(struct arena *a, const struct args *args, struct gate *g,
     struct container_subject c = subject_for_policy(s);
     struct kernel_policy_extra extra = {.image_id = s->image_id};
     policy_container(a, set, &c, &p);
+    learned_allow(a, args, s, &p, &extra);
     if (kernel_policy_put(a, args->bpf_dir, s->id, &p, &extra, NULL, NULL, &e) < 0)
         unprotected(a, args, s, &p, e.msg);
 }
