@@ -39,6 +39,7 @@
 #define LIMIT_SCAN_CONTENT (UINT64_C(256) << 30)   /* uncompressed bytes of one stream */
 #define LIMIT_SCAN_RATIO 1100u                     /* uncompressed to compressed; deflate ends at 1032 */
 #define LIMIT_SCAN_RATIO_FREE (UINT64_C(1) << 30)  /* below this many bytes the ratio is not looked at */
+#define LIMIT_SCAN_FINDINGS 2000000u
 #define LIMIT_SCAN_PROBLEMS 100u
 #define LIMIT_SCAN_ARENA (UINT64_C(2) << 30)
 #define LIMIT_REPORT (512u << 20)                  /* scan report as JSON */

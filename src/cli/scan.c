@@ -1,0 +1,258 @@
+/* bulkhead scan: an image becomes a report and a verdict. */
+#include "cli/command.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/time.h"
+#include "engine/target.h"
+#include "scan/cache.h"
+#include "scan/report.h"
+#include "scan/scan.h"
+
+#include <getopt.h>
+
+enum { OK = 0, DENIED = 1, USAGE = 2, FAILED = 3 };
+
+static const char help[] =
+    "usage: bulkhead scan TARGET [OPTIONS]\n"
+    "\n"
+    "TARGET  archive:FILE       docker save or OCI archive, also compressed with gzip or zstd\n"
+    "        oci:DIR[:TAG]      OCI image layout\n"
+    "        docker:NAME        image of the local Docker engine ($DOCKER_HOST is honoured)\n"
+    "        NAME               the same\n"
+    "        dir:PATH           file tree\n"
+    "\n"
+    "  --intel FILE             look up vulnerabilities in this database (bulkhead intel build)\n"
+    "  --intel-key FILE         public key that must have signed it\n"
+    "  --policy FILE            judge by these policies (may be given several times; files or folders)\n"
+    "  --fail-on SEVERITY       deny at this severity or above: negligible low medium high critical\n"
+    "  --format FORMAT          table (default), json, tsv, cyclonedx\n"
+    "  --list packages|findings what tsv and table show\n"
+    "  --output FILE            write the report there\n"
+    "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
+    "  --no-cache               read every layer again\n"
+    "  --quiet                  no progress and no notices\n"
+    "\n"
+    "exit: 0 allow, 1 deny, 2 wrong usage, 3 the scan failed or is incomplete\n";
+
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_TSV, FORMAT_CYCLONEDX };
+static const char *const formats[] = {"table", "json", "tsv", "cyclonedx"};
+static const char *const later_formats[] = {"sarif", "junit", "spdx", "html"};
+
+struct options {
+    const char *target, *intel, *intel_key, *output;
+    const char **policies;
+    size_t policies_n;
+    enum format format;
+    enum report_list list;
+    enum vuln_severity fail_on;
+    uint64_t memory;
+    bool quiet, no_cache;
+};
+
+static int usage(const char *fmt, const char *what)
+{
+    fprintf(stderr, "bulkhead scan: ");
+    fprintf(stderr, fmt, what);
+    fprintf(stderr, "; bulkhead scan --help tells more\n");
+    return USAGE;
+}
+
+static int parse_format(struct options *o, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (!strcmp(name, formats[i])) {
+            o->format = (enum format)i;
+            return OK;
+        }
+    for (size_t i = 0; i < ARRAY_LEN(later_formats); i++)
+        if (!strcmp(name, later_formats[i]))
+            return usage("the format %s is not supported by this version", name);
+    return usage("there is no format \"%s\"", name);
+}
+
+static int parse_option(struct options *o, int c, const char *value)
+{
+    switch (c) {
+    case 'i':
+        o->intel = value;
+        return OK;
+    case 'k':
+        o->intel_key = value;
+        return OK;
+    case 'p':
+        o->policies[o->policies_n++] = value;
+        return OK;
+    case 'o':
+        o->output = value;
+        return OK;
+    case 'f':
+        return parse_format(o, value);
+    case 'l':
+        o->list = !strcmp(value, "packages") ? REPORT_PACKAGES : REPORT_FINDINGS;
+        if (o->list == REPORT_FINDINGS && strcmp(value, "findings") != 0)
+            return usage("--list %s: packages or findings", value);
+        return OK;
+    case 'F':
+        if (vuln_severity_parse(str_c(value), &o->fail_on) < 0 || o->fail_on == VULN_UNKNOWN)
+            return usage("--fail-on %s: negligible low medium high or critical", value);
+        return OK;
+    case 'm':
+        if (str_size(str_c(value), &o->memory) < 0 || o->memory < (256u << 20))
+            return usage("--memory %s: a size of at least 256M", value);
+        return OK;
+    case 'q':
+        o->quiet = true;
+        return OK;
+    case 'n':
+        o->no_cache = true;
+        return OK;
+    case 'X':
+        return usage("%s is not supported by this version", value);
+    }
+    return usage("wrong option%s", "");
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"intel", required_argument, NULL, 'i'},   {"intel-key", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},  {"format", required_argument, NULL, 'f'},
+        {"list", required_argument, NULL, 'l'},    {"output", required_argument, NULL, 'o'},
+        {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
+        {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'x'},
+        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'x'},
+        {"dynamic", no_argument, NULL, 'x'},       {0},
+    };
+    int c, index = 0, r;
+    opterr = 0;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, ":o:qh", longs, &index)) >= 0) {
+        if (c == 'h') {
+            fputs(help, stdout);
+            return -1;
+        }
+        if (c == ':')
+            return usage("%s needs a value", argv[optind - 1]);
+        if (c == '?')
+            return usage("there is no option %s", argv[optind - 1]);
+        if (c == 'x')
+            return usage("--%s is not supported by this version", longs[index].name);
+        if ((r = parse_option(o, c, optarg)) != OK)
+            return r;
+    }
+    if (optind + 1 != argc)
+        return usage(optind == argc ? "what is to be scanned is missing%s" : "more than one target%s", "");
+    o->target = argv[optind];
+    if (o->intel_key && !o->intel)
+        return usage("--intel-key is of no use without %s", "--intel");
+    if (o->fail_on != VULN_UNKNOWN && !o->intel)
+        return usage("--fail-on needs %s FILE: without it no vulnerability is known", "--intel");
+    if (o->list == REPORT_FINDINGS && o->format == FORMAT_TSV && !o->intel)
+        return usage("--list findings needs %s FILE", "--intel");
+    return OK;
+}
+
+static int failed(const struct err *e)
+{
+    fprintf(stderr, "bulkhead scan: %s\n", e->msg);
+    return FAILED;
+}
+
+static void progress(void *ctx, uint64_t bytes)
+{
+    fprintf(stderr, "\r%" PRIu64 " MiB read", bytes >> 20);
+}
+
+static int read_image(struct arena *a, const struct options *o, struct inventory *inv, struct err *e)
+{
+    struct jail_report jail = {0};
+    bool show = !o->quiet && isatty(STDERR_FILENO);
+    struct scan_opts so = {
+        .cache_dir = o->no_cache ? NULL : cache_default_dir(a),
+        .memory = o->memory,
+        .progress = show ? progress : NULL,
+        .jail = &jail,
+    };
+    int r = scan_target(a, o->target, &so, inv, e);
+    if (show)
+        fputs("\r\033[K", stderr);
+    char missing[200];
+    if (r >= 0 && !o->quiet && jail.have && jail_missing(&jail, missing, sizeof(missing))[0])
+        fprintf(stderr, "bulkhead scan: the reader ran without %s, which this host does not offer\n", missing);
+    return r;
+}
+
+static int load(const struct options *o, struct intel **intel, struct policy_set **set, struct err *e)
+{
+    int r = 0;
+    if (o->intel)
+        r = intel_open(o->intel, o->intel_key, o->intel_key ? 0 : INTEL_UNSIGNED_OK, intel, e);
+    if (r >= 0 && *intel && !intel_signed(*intel) && !o->quiet)
+        fprintf(stderr, "bulkhead scan: notice: %s was not checked against a key (--intel-key FILE)\n", o->intel);
+    if (r >= 0 && o->policies_n)
+        r = policy_set_load(o->policies, o->policies_n, set, e);
+    return r;
+}
+
+static void render(struct buf *b, const struct options *o, const struct inventory *inv, const struct assessment *as)
+{
+    static void (*const views[])(struct buf *, const struct report *) = {report_table, report_json, report_tsv,
+                                                                         report_cyclonedx};
+    bool color = !o->output && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    views[o->format](b, &(struct report){.inventory = inv, .assessment = as, .list = o->list, .color = color});
+}
+
+static int deliver(const struct options *o, const struct buf *b, struct err *e)
+{
+    int r = buf_check(b, e);
+    if (r < 0)
+        return err_wrap(e, "report");
+    if (o->output)
+        return fs_write(o->output, buf_str(b), 0644, e);
+    return fs_write_all(STDOUT_FILENO, b->p, b->n, e);
+}
+
+static int scan(const struct options *o)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(2 * LIMIT_SCAN_ARENA);
+    _cleanup_(intel_unrefp) struct intel *intel = NULL;
+    _cleanup_(policy_set_unrefp) struct policy_set *set = NULL;
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_REPORT);
+    struct err e = ERR_INIT;
+    struct target t;
+    struct inventory inv;
+    struct assessment as;
+    if (target_parse(a, o->target, &t, &e) < 0) {
+        failed(&e);
+        return USAGE;
+    }
+    int r = load(o, &intel, &set, &e);
+    if (r < 0) {
+        failed(&e);
+        return err_exit_code(-r);
+    }
+    if (read_image(a, o, &inv, &e) < 0)
+        return failed(&e);
+    struct assess_input in = {.inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = time_now()};
+    if (assess(a, &in, &as, &e) < 0)
+        return failed(&e);
+    render(&b, o, &inv, &as);
+    if (deliver(o, &b, &e) < 0)
+        return failed(&e);
+    for (size_t i = 0; i < inv.problems_n && !o->quiet && o->format != FORMAT_TABLE; i++)
+        fprintf(stderr, "bulkhead scan: incomplete: " STR_FMT "\n", STR_ARG(inv.problems[i]));
+    return inv.incomplete ? FAILED : as.verdict.allow ? OK : DENIED;
+}
+
+int cmd_scan(int argc, char **argv)
+{
+    struct options o = {.policies = calloc((size_t)argc, sizeof(char *))};
+    if (!o.policies)
+        abort();
+    int r = parse(&o, argc, argv);
+    r = r < 0 ? OK : r != OK ? r : scan(&o);
+    free(o.policies);
+    return r;
+}

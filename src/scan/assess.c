@@ -1,0 +1,213 @@
+#include "scan/assess.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/time.h"
+#include "scan/image_config.h"
+
+struct list {
+    struct arena *a;
+    struct finding *v;
+    size_t n, cap;
+    struct map *seen; /* "id type name version" */
+};
+
+static int worst_first(const void *x, const void *y)
+{
+    const struct finding *a = x, *b = y;
+    if (a->severity != b->severity)
+        return a->severity > b->severity ? -1 : 1;
+    int r = str_cmp(a->id, b->id);
+    if (r == 0)
+        r = str_cmp(a->package->type, b->package->type);
+    if (r == 0)
+        r = str_cmp(a->package->name, b->package->name);
+    return r ? r : str_cmp(a->package->version, b->package->version);
+}
+
+static bool is_new(struct list *l, const struct finding *f)
+{
+    const struct package *p = f->package;
+    struct str key = arena_strf(l->a, STR_FMT "\n" STR_FMT "\n" STR_FMT "\n" STR_FMT, STR_ARG(f->id), STR_ARG(p->type),
+                                STR_ARG(p->name), STR_ARG(p->version));
+    if (map_has(l->seen, key))
+        return false;
+    map_put(l->seen, key, l->a);
+    return true;
+}
+
+static int add(struct list *l, const struct finding *f, struct err *e)
+{
+    if (!is_new(l, f))
+        return 0;
+    if (l->n >= LIMIT_SCAN_FINDINGS)
+        return err_set(e, E2BIG, "more than %u findings", LIMIT_SCAN_FINDINGS);
+    l->v = arena_grow(l->a, l->v, l->n, &l->cap, sizeof(*l->v));
+    l->v[l->n++] = *f;
+    return 0;
+}
+
+static int match(struct list *l, struct intel *intel, const struct package *p, const struct os_release *os, struct err *e)
+{
+    struct advisory *hits;
+    size_t n;
+    int r = intel_match(intel, l->a, p, os, &hits, &n, e);
+    if (r < 0)
+        return err_wrap(e, "intel: " STR_FMT, STR_ARG(p->name));
+    for (size_t i = 0; i < n; i++) {
+        const struct advisory *h = &hits[i];
+        struct finding f = {
+            .kind = FINDING_VULN,
+            .id = h->id,
+            .package = p,
+            .severity = h->severity,
+            .severity_source = h->severity_source,
+            .status = h->status,
+            .fixed = h->fixed,
+            .published = h->published,
+            .fix_published = h->fix_published,
+            .cvss = h->cvss,
+            .epss = h->epss,
+            .kev = h->kev,
+            .aliases = h->aliases,
+            .aliases_n = h->aliases_n,
+            .title = h->title,
+            .advisory = h->advisory,
+            .path = p->path,
+            .layer = p->layer,
+        };
+        if ((r = add(l, &f, e)) < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int vulns(struct list *l, const struct assess_input *in, struct assessment *as, struct err *e)
+{
+    const struct inventory *inv = in->inventory;
+    int r = 0;
+    if (!in->intel) {
+        as->intel_revision = inv->intel_revision.n ? inv->intel_revision : STR("");
+        as->intel_built = inv->intel_built;
+        as->intel_signed = inv->intel_signed;
+        for (size_t i = 0; i < inv->findings_n && r >= 0; i++)
+            r = add(l, &inv->findings[i], e);
+        return r;
+    }
+    as->intel_revision = intel_revision(in->intel);
+    as->intel_built = intel_built(in->intel);
+    as->intel_signed = intel_signed(in->intel);
+    for (size_t i = 0; i < inv->packages_n && r >= 0; i++)
+        r = match(l, in->intel, &inv->packages[i], &inv->os, e);
+    return r;
+}
+
+int assess(struct arena *a, const struct assess_input *in, struct assessment *ret, struct err *e)
+{
+    const struct inventory *inv = in->inventory;
+    struct assessment as = {0};
+    _cleanup_(map_freep) struct map *seen = map_new(LIMIT_SCAN_FINDINGS + 1);
+    struct list l = {.a = a, .seen = seen};
+    int r = vulns(&l, in, &as, e);
+    if (r < 0)
+        return r;
+    if (l.n > 1)
+        qsort(l.v, l.n, sizeof(*l.v), worst_first);
+
+    struct finding *all = arena_array(a, l.n + inv->packages_n, sizeof(*all));
+    if (l.n)
+        memcpy(all, l.v, l.n * sizeof(*all));
+    for (size_t i = 0; i < inv->packages_n; i++) {
+        const struct package *p = &inv->packages[i];
+        all[l.n + i] = (struct finding){.kind = FINDING_PACKAGE, .id = package_purl(a, p, &inv->os), .package = p,
+                                        .cvss = -1, .epss = -1, .path = p->path, .layer = p->layer};
+    }
+    as.vulns = all;
+    as.vulns_n = l.n;
+    as.facts = (struct image_facts){
+        .image_id = inv->image_id.p ? inv->image_id : STR(""),
+        .names = in->names ? (struct str *)(uintptr_t)in->names : inv->names,
+        .names_n = in->names ? in->names_n : inv->names_n,
+        .os = inv->os,
+        .config = inv->config,
+        .findings = all,
+        .findings_n = l.n + inv->packages_n,
+        .incomplete = inv->incomplete,
+    };
+    struct verdict_input vi = {.facts = &as.facts, .intel_revision = as.intel_revision, .fail_on = in->fail_on,
+                               .now = in->now, .running = in->running, .running_since = in->running_since};
+    if ((r = policy_verdict(a, in->policy, &vi, &as.verdict, e)) < 0)
+        return r;
+    *ret = as;
+    return 0;
+}
+
+static void put_instant(struct json_writer *w, const char *key, int64_t t)
+{
+    char text[TIME_TEXT];
+    json_w_kstr(w, key, t ? str_c(time_format(t, text)) : STR_NONE);
+}
+
+static void put_number(struct json_writer *w, const char *key, double v)
+{
+    json_w_key(w, key);
+    if (v < 0)
+        json_w_null(w);
+    else
+        json_w_double(w, v);
+}
+
+static void finding_write(struct json_writer *w, struct arena *a, const struct finding *f, const struct os_release *os)
+{
+    const struct package *p = f->package;
+    json_w_object(w);
+    json_w_kstrz(w, "kind", "vuln");
+    json_w_kstr(w, "id", f->id);
+    json_w_kstrz(w, "severity", vuln_severity_name(f->severity));
+    json_w_kstr(w, "severity_source", f->severity_source.n ? f->severity_source : STR_NONE);
+    json_w_kstrz(w, "status", vuln_status_name(f->status));
+    json_w_kstr(w, "fixed", f->fixed.n ? f->fixed : STR_NONE);
+    json_w_kobject(w, "package");
+    json_w_kstr(w, "type", p->type);
+    json_w_kstr(w, "name", p->name);
+    json_w_kstr(w, "version", p->version);
+    json_w_kstr(w, "arch", p->arch.p ? p->arch : STR(""));
+    json_w_kstr(w, "purl", package_purl(a, p, os));
+    json_w_end(w);
+    json_w_kbool(w, "kev", f->kev);
+    put_number(w, "cvss", f->cvss);
+    put_number(w, "epss", f->epss);
+    put_instant(w, "published", f->published);
+    put_instant(w, "fix_published", f->fix_published);
+    scan_strings_write(w, "aliases", f->aliases, f->aliases_n);
+    json_w_kstr(w, "title", f->title.n ? f->title : STR_NONE);
+    json_w_kstr(w, "advisory", f->advisory.n ? f->advisory : STR_NONE);
+    json_w_end(w);
+}
+
+void assess_write(struct json_writer *w, const struct inventory *inv, const struct assessment *as)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(64u << 20);
+    json_w_object(w);
+    inventory_write(w, inv);
+    json_w_key(w, "intel");
+    if (as->intel_revision.n) {
+        json_w_object(w);
+        json_w_kstr(w, "revision", as->intel_revision);
+        put_instant(w, "built", as->intel_built);
+        json_w_kbool(w, "signed", as->intel_signed);
+        json_w_end(w);
+    } else {
+        json_w_null(w);
+    }
+    json_w_karray(w, "findings");
+    for (size_t i = 0; i < as->vulns_n; i++) {
+        finding_write(w, a, &as->vulns[i], &inv->os);
+        arena_reset(a);
+    }
+    json_w_end(w);
+    json_w_key(w, "verdict");
+    verdict_write(w, &as->verdict);
+    json_w_end(w);
+}
