@@ -370,7 +370,6 @@ static int translate(CURLcode code, const char *message)
     case CURLE_OPERATION_TIMEDOUT:
         return ETIMEDOUT;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return EINVAL;
     case CURLE_OUT_OF_MEMORY:
         abort();

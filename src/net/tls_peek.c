@@ -145,7 +145,7 @@ int tls_peek(struct arena *a, const char *url, struct tls_peek *ret, struct err 
     _cleanup_close_ int fd = -1;
     struct tls_peek x = {0};
     unsigned status = 0;
-    char *host, *port;
+    char *host = NULL, *port = NULL;
     int r;
     if ((r = split_url(a, url, &host, &port, e)) < 0 || (r = connect_to(host, port, &fd, e)) < 0)
         return r;
