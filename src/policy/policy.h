@@ -14,6 +14,7 @@ struct policy_set;
 
 enum policy_kind { POLICY_IMAGE, POLICY_CONTAINER, POLICY_ACCESS, POLICY_KINDS };
 enum policy_mode { MODE_LEARN, MODE_AUDIT, MODE_ENFORCE };
+const char *policy_kind_name(enum policy_kind kind); /* "ImagePolicy" */
 
 struct policy_source {
     struct str origin;   /* file name or "console:NAME" for messages */
