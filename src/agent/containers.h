@@ -33,7 +33,7 @@ struct container {
     struct subject s;
     bool known;               /* name and image are known (else only the id) */
     bool running;
-    bool engine_told;         /* an engine lists it */
+    const char *url;          /* of the engine that lists it; NULL: none told */
     int64_t started;          /* instant; 0 unknown */
     int64_t seen, removed;    /* instants: last event; removed from the engine, 0: not */
     int64_t put_tried;

@@ -1,0 +1,105 @@
+/* agent: the parts of bulkhead-agent and what they share. One main thread owns struct agent and runs the loop (main.c);
+ * the watchers of engines, the gate's server and the uplink's child are others, and come in through queues and
+ * descriptors. What they may call from their threads is marked.
+ *
+ *     sensor   -> observe.c  (explain, learn, journal)        watchers -> engines.c (containers)
+ *     policies -> force.c    (kernel maps, what is in force)  gate     -> images.c  (scans, verdicts)
+ *     inbox/   -> inbox.c    (events of bulkhead-runc)        console  <- status.c, journal
+ */
+#ifndef BULKHEAD_AGENT_AGENT_H
+#define BULKHEAD_AGENT_AGENT_H
+
+#include "agent/config.h"
+#include "agent/containers.h"
+#include "agent/journal.h"
+#include "agent/uplink.h"
+#include "agent/watcher.h"
+#include "gate/plugin.h"
+#include "runtime/explain.h"
+#include "runtime/process.h"
+#include "runtime/profile.h"
+#include "runtime/sensor.h"
+
+struct images;
+struct held;
+
+struct agent_engine {
+    const char *url;
+    bool connected, default_guess;
+    char version[64], error[512];
+};
+
+struct agent {
+    struct config config;
+    char *profiles_dir, *containers_dir, *policy_dir, *inbox_dir, *inventories_dir;
+    struct journal *journal;
+    struct sensor *sensor;       /* NULL: this host carries none; sensor_error says why */
+    char sensor_error[1024];
+    struct processes *tree;
+    struct profiles *profiles;
+    struct containers *containers;
+    struct watchers *watchers;
+    struct agent_engine engines[CONFIG_LIST];
+    size_t engines_n;
+    struct gate *gate;
+    struct plugin *plugin;
+    struct images *images;
+    struct uplink *uplink;
+    struct held *held;           /* events that wait for the name of their container */
+    struct policy_set *policies; /* in force; never NULL once running */
+    char policy_error[1024];     /* why the newest set is not; "" fine */
+    char intel_revision[65];
+    int wake;                    /* eventfd: something for the main thread */
+    uint64_t ring_lost[2];       /* told so far, by ring */
+    int64_t started, status_due, synced;
+    bool status_changed, stopping;
+    char machine[33];            /* machine id or "" */
+};
+
+/* ---- say.c: events of the agent itself ---- */
+/* detail: a JSON object or empty. From any thread. */
+void say(struct agent *g, enum event_type type, enum event_control control, enum event_severity severity,
+         enum event_action action, const char *rule, struct str detail);
+void say_problem(struct agent *g, enum event_type type, const char *rule, const char *problem); /* and logs it */
+void agent_wake(struct agent *g); /* from any thread */
+
+/* ---- force.c ---- */
+/* Load the set again (from --policy, which is installed into STATE/policy first, or from there) and put it in force.
+ * Whole or not at all: on a bad set the old one stays, an event tells. */
+int force_load(struct agent *g, struct err *e);
+void force_all(struct agent *g);                          /* host default and every live container */
+void force_container(struct agent *g, struct container *c); /* write its policy to the kernel */
+void force_sweep(struct agent *g);                        /* kernel policies of containers that are gone */
+
+/* ---- observe.c ---- */
+int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agent */
+void observe_held(struct agent *g, bool all);             /* let go what is known now or has waited long enough */
+void observe_loss(struct agent *g);
+void observe_running(struct agent *g, struct container *c); /* learn what runs already */
+void held_free(struct held *h);
+
+/* ---- engines.c ---- */
+void engines_message(struct agent *g, struct watch *m);
+
+/* ---- images.c: scans and verdicts ---- */
+struct images *images_new(struct agent *g);
+void images_free(struct images *im);
+int images_scan(struct images *im, struct str image_id, struct str ref, const char *engine, struct err *e); /* any thread */
+bool images_running(struct images *im, struct str image_id, int64_t *since);            /* any thread */
+void images_started(struct images *im, const struct container *c); /* a container of this image runs */
+void images_changed(struct images *im);                   /* policy or intel: verdicts are looked at again */
+void images_step(struct images *im, int64_t now);         /* start, reap, re-evaluate */
+int images_install_intel(struct agent *g, struct err *e);
+
+/* ---- inbox.c ---- */
+void inbox_take(struct agent *g);
+int inbox_event(struct arena *a, struct str text, struct event *ret, struct err *e); /* pure, for tests */
+
+/* ---- status.c ---- */
+void status_write(struct agent *g, struct json_writer *w); /* api/agent-protocol.md, Status */
+void status_save(struct agent *g);                         /* STATE/status.json and the uplink */
+
+/* ---- doctor.c ---- */
+int doctor_main(int argc, char **argv);
+
+#endif
