@@ -101,5 +101,6 @@ void status_save(struct agent *g);                         /* STATE/status.json 
 
 /* ---- doctor.c ---- */
 int doctor_main(int argc, char **argv);
+int engine_main(int argc, char **argv); /* engine enable, disable, status */
 
 #endif

@@ -251,7 +251,7 @@ void processes_each(struct processes *t, const char *id, void (*fn)(void *ctx, c
 {
     for (struct entry *n = t->by_pid, *next; n; n = next) {
         next = n->hh.next;
-        if (!n->p.ended && !strcmp(n->p.id, id))
+        if (!n->p.ended && (id ? !strcmp(n->p.id, id) : n->p.id[0] != 0))
             fn(ctx, &n->p);
     }
 }

@@ -51,7 +51,7 @@ const struct process *processes_get(struct processes *t, int64_t pid, int64_t st
 /* Parents of pid from the tree, nearest first, into the arena; stops at the container's border unless `beyond`. */
 size_t processes_parents(struct processes *t, struct arena *a, int64_t pid, bool beyond, struct event_parent **ret);
 
-/* Calls fn for each live process of a container. */
+/* Calls fn for each live process of a container; id NULL: of any container. */
 void processes_each(struct processes *t, const char *id, void (*fn)(void *ctx, const struct process *p), void *ctx);
 
 #endif
