@@ -89,7 +89,14 @@ bool images_running(struct images *im, struct str image_id, int64_t *since);    
 void images_started(struct images *im, const struct container *c); /* a container of this image runs */
 void images_changed(struct images *im);                   /* policy or intel: verdicts are looked at again */
 void images_step(struct images *im, int64_t now);         /* start, reap, re-evaluate */
-int images_install_intel(struct agent *g, struct err *e);
+
+/* ---- scanner.c ---- */
+int scan_start(const struct agent *g, const char *image_id, const char *engine, pid_t *ret, struct err *e);
+/* The child ended: take over its report; else -errno with the story. */
+int scan_finish(const struct agent *g, const char *image_id, int status, struct err *e);
+
+/* ---- advisories.c ---- */
+int advisories_install(struct agent *g, struct err *e);
 
 /* ---- inbox.c ---- */
 void inbox_take(struct agent *g);
@@ -101,6 +108,5 @@ void status_save(struct agent *g);                         /* STATE/status.json 
 
 /* ---- doctor.c ---- */
 int doctor_main(int argc, char **argv);
-int engine_main(int argc, char **argv); /* engine enable, disable, status */
 
 #endif

@@ -182,7 +182,7 @@ void config_help(FILE *f)
 {
     fputs("usage: bulkhead-agent [OPTIONS]           protect the containers of this host\n"
           "       bulkhead-agent doctor [--json]     what this host can enforce, how that was proven, and why not more\n"
-          "       bulkhead-agent engine enable|disable|status\n"
+          "       bulkhead-agent engine enable|disable\n"
           "                                          put the gate and the guard into the engine's configuration, or take them out\n"
           "       bulkhead-agent remove              take every kernel program away: enforcement ends\n"
           "       bulkhead-agent --version\n\noptions:\n", f);

@@ -3,20 +3,14 @@
 #include "agent/agent.h"
 
 #include "base/cleanup.h"
-#include "base/encode.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "gate/decision.h"
-#include "intel/intel.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define QUEUE_MAX    256u
@@ -55,8 +49,6 @@ struct images {
     bool dirty;
     int64_t due;
 };
-
-extern char **environ;
 
 struct images *images_new(struct agent *g)
 {
@@ -298,135 +290,19 @@ static void report(struct images *im, const struct image *i)
 
 /* ---- the child ---- */
 
-static const char *scanner(const struct agent *g, char out[static 4096])
-{
-    if (g->config.scanner)
-        return g->config.scanner;
-    ssize_t n = readlink("/proc/self/exe", out, 4000);
-    char *slash = n > 0 ? memrchr(out, '/', (size_t)n) : NULL;
-    if (slash) {
-        memcpy(slash + 1, "bulkhead", sizeof("bulkhead"));
-        if (access(out, X_OK) == 0)
-            return out;
-    }
-    return "bulkhead";
-}
-
-static void paths_of(const struct agent *g, const char *id, char fresh[static 4096], char story[static 4096], char final[static 4096])
-{
-    snprintf(fresh, 4096, "%s/.%.64s.new", g->inventories_dir, id + 7);
-    snprintf(story, 4096, "%s/.%.64s.err", g->inventories_dir, id + 7);
-    snprintf(final, 4096, "%s/%.64s.json", g->inventories_dir, id + 7);
-}
-
-static int start(struct images *im, struct job *j, struct err *e)
-{
-    struct agent *g = im->g;
-    char program[4096], fresh[4096], story[4096], final[4096];
-    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
-    paths_of(g, j->image_id, fresh, story, final);
-    unlink(fresh);
-    const char *db = arena_printf(a, "%s/intel.db", g->config.state), *key = arena_printf(a, "%s/intel.pub", g->config.state);
-    const char *argv[16] = {"bulkhead", "scan", arena_printf(a, "docker:%s", j->image_id), "--format", "json", "--quiet", "--output", fresh};
-    size_t n = 8;
-    if (fs_exists(db) && fs_exists(key)) {
-        argv[n++] = "--intel";
-        argv[n++] = db;
-        argv[n++] = "--intel-key";
-        argv[n++] = key;
-    }
-    size_t env_n = 0, k = 0;
-    while (environ[env_n])
-        env_n++;
-    char **env = arena_array(a, env_n + 2, sizeof(*env));
-    for (size_t i = 0; i < env_n; i++)
-        if (strncmp(environ[i], "DOCKER_HOST=", 12) && strncmp(environ[i], "NOTIFY_SOCKET=", 14))
-            env[k++] = environ[i];
-    if (j->engine[0])
-        env[k++] = arena_printf(a, "DOCKER_HOST=%s", j->engine);
-
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    sigset_t none, defaults;
-    sigemptyset(&none);
-    sigfillset(&defaults);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 2, story, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawnattr_init(&attr);
-    posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawnattr_setsigdefault(&attr, &defaults);
-    posix_spawnattr_setpgroup(&attr, 0);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    const char *path = scanner(g, program);
-    int r = posix_spawnp(&im->child, path, &files, &attr, (char *const *)(uintptr_t)argv, env);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attr);
-    if (r != 0) {
-        im->child = 0;
-        return err_set(e, r, "%s: %s", path, strerror(r));
-    }
-    setpriority(PRIO_PROCESS, (id_t)im->child, 10);
-    im->child_since = time_monotonic();
-    return 0;
-}
-
-/* The report must be about the image that was asked for: it is streamed up to its "image_id". */
-static ssize_t read_fd(void *ctx, void *p, size_t n, struct err *e)
-{
-    ssize_t r = read(*(int *)ctx, p, n);
-    return r < 0 ? err_errno(e, "scan report") : r;
-}
-
-static int check_report(const char *path, const char *id, struct err *e)
-{
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return err_errno(e, "the scan wrote no report");
-    _cleanup_(json_closep) struct json *j = json_open(read_fd, &fd, 0);
-    int r = json_expect(j, JSON_OBJECT, e);
-    while (r >= 0 && (r = json_next(j, e)) == JSON_KEY) {
-        bool it = str_eq(json_text(j), STR("image_id"));
-        if (!it) {
-            r = json_skip(j, e);
-            continue;
-        }
-        if ((r = json_next(j, e)) < 0)
-            return r;
-        return r == JSON_STRING && str_eqc(json_text(j), id)
-                   ? 0 : err_set(e, EBADMSG, "the scan's report is about another image: " STR_FMT, STR_ARG(str_sub(json_text(j), 0, 80)));
-    }
-    return r < 0 ? r : err_set(e, EBADMSG, "the scan's report has no image_id");
-}
-
 static void done(struct images *im, int status)
 {
     struct agent *g = im->g;
     struct job *j = TAKE(im->now);
-    char fresh[4096], story[4096], final[4096];
     struct err e = ERR_INIT;
     im->child = 0;
-    paths_of(g, j->image_id, fresh, story, final);
-    int r = check_report(fresh, j->image_id, &e);
-    if (r == 0 && rename(fresh, final) < 0)
-        r = err_errno(&e, "%s", final);
+    int r = scan_finish(g, j->image_id, status, &e);
     pthread_mutex_lock(&im->lock);
     struct image *i = image_of(im, str_c(j->image_id), str_c(j->ref));
     pthread_mutex_unlock(&im->lock);
     if (r < 0) {
-        _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
-        struct str text = STR_NONE;
-        fs_read(a, story, 64u << 10, &text, NULL);
-        text = str_trim(text);
-        ptrdiff_t nl = str_rchr(text, '\n');
-        if (nl >= 0)
-            text = str_sub(text, (size_t)nl + 1, text.n);
         char line[STORY_MAX];
-        if (WIFSIGNALED(status))
-            snprintf(line, sizeof(line), "scan of %s ended by signal %d", j->ref, WTERMSIG(status));
-        else
-            snprintf(line, sizeof(line), "scan of %s: " STR_FMT, j->ref, STR_ARG(text.n ? str_sub(text, 0, 800) : str_c(e.msg)));
+        snprintf(line, sizeof(line), "scan of %.200s: %.780s", j->ref, e.msg);
         if (i) {
             pthread_mutex_lock(&im->lock);
             i->failed = time_monotonic();
@@ -442,8 +318,6 @@ static void done(struct images *im, int status)
         decide(im, i, true);
         report(im, i);
     }
-    unlink(fresh);
-    unlink(story);
     job_free(j);
     if (g->plugin)
         plugin_scanned(g->plugin);
@@ -475,8 +349,12 @@ static void next_scan(struct images *im)
         im->queued--;
     }
     pthread_mutex_unlock(&im->lock);
-    if (!im->now || start(im, im->now, &e) == 0)
+    if (!im->now)
         return;
+    if (scan_start(im->g, im->now->image_id, im->now->engine, &im->child, &e) == 0) {
+        im->child_since = time_monotonic();
+        return;
+    }
     struct job *j = TAKE(im->now);
     pthread_mutex_lock(&im->lock);
     struct image *i = image_of(im, str_c(j->image_id), str_c(j->ref));
@@ -531,73 +409,3 @@ void images_step(struct images *im, int64_t now)
     again(im, now);
 }
 
-/* ---- intel ---- */
-
-static int copy(const char *from, const char *to, struct err *e)
-{
-    _cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
-    char fresh[4096];
-    snprintf(fresh, sizeof(fresh), "%s.new", to);
-    if (in < 0 || (out = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
-        return err_errno(e, "%s", in < 0 ? from : fresh);
-    ssize_t n;
-    while ((n = copy_file_range(in, NULL, out, NULL, 64u << 20, 0)) > 0)
-        ;
-    char block[65536];
-    if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP))
-        while ((n = read(in, block, sizeof(block))) > 0)
-            if (fs_write_all(out, block, (size_t)n, e) < 0)
-                return -EIO;
-    if (n < 0 || fsync(out) < 0 || rename(fresh, to) < 0)
-        return err_errno(e, "%s", to);
-    return 0;
-}
-
-/* --intel FILE becomes STATE/intel.db when it verifies and is not older; its revision is noted for the gate. */
-int images_install_intel(struct agent *g, struct err *e)
-{
-    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
-    _cleanup_(intel_unrefp) struct intel *given = NULL, *there = NULL;
-    const char *db = arena_printf(a, "%s/intel.db", g->config.state), *pub = arena_printf(a, "%s/intel.pub", g->config.state);
-    int r;
-    if (g->config.intel) {
-        const char *slash = strrchr(g->config.intel, '/');
-        const char *key = g->config.intel_key ? g->config.intel_key
-                          : slash ? arena_printf(a, "%.*s/intel.pub", (int)(slash - g->config.intel), g->config.intel)
-                                  : "intel.pub";
-        if ((r = intel_open(g->config.intel, key, 0, &given, e)) < 0)
-            return r;
-        bool older = intel_open(db, pub, 0, &there, NULL) == 0 && intel_built(there) > intel_built(given);
-        if (older) {
-            log_warn("%s is older than the intel in use; kept the newer one", g->config.intel);
-        } else if (!there || !str_eq(intel_revision(there), intel_revision(given))) {
-            if ((r = copy(key, pub, e)) < 0 || (r = copy(g->config.intel, db, e)) < 0)
-                return r;
-        }
-        intel_unref(TAKE(there));
-    }
-    if (!fs_exists(db)) {
-        g->intel_revision[0] = '\0';
-        return gate_revisions_write(g->config.state, STR(""), e);
-    }
-    if ((r = intel_open(db, pub, 0, &there, e)) < 0)
-        return r;
-    struct str rev = intel_revision(there);
-    bool changed = !str_eqc(rev, g->intel_revision);
-    snprintf(g->intel_revision, sizeof(g->intel_revision), STR_FMT, STR_ARG(rev));
-    if ((r = gate_revisions_write(g->config.state, rev, e)) < 0)
-        return r;
-    if (changed) {
-        _cleanup_(buf_fini) struct buf b = BUF_INIT(1024);
-        char t[TIME_TEXT];
-        struct json_writer w = JSON_WRITER(&b);
-        json_w_object(&w);
-        json_w_kstr(&w, "intel_revision", rev);
-        json_w_kstrz(&w, "built", time_format(intel_built(there), t));
-        json_w_end(&w);
-        say(g, EVENT_TYPE_policy, CONTROL_none, SEVERITY_info, ACTION_off, "Intel loaded", buf_str(&b));
-        if (g->images)
-            images_changed(g->images);
-    }
-    return 0;
-}

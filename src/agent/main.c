@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include "agent/dialer.h"
+#include "agent/engine.h"
 #include "agent/notify.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -103,7 +104,7 @@ static void up_intel(void *ctx, struct str revision)
     struct loop *l = ctx;
     struct err e = ERR_INIT;
     l->g->config.intel = NULL; /* what the console delivered rules from now on */
-    if (images_install_intel(l->g, &e) < 0)
+    if (advisories_install(l->g, &e) < 0)
         say_problem(l->g, EVENT_TYPE_policy, "Intel refused", e.msg);
 }
 
@@ -320,7 +321,7 @@ static int set_up(struct loop *l, struct err *e)
     l->inbox_watch = inotify_add_watch(l->inotify, g->inbox_dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
 
     open_sensor(g);
-    if ((r = images_install_intel(g, e)) < 0) {
+    if ((r = advisories_install(g, e)) < 0) {
         say_problem(g, EVENT_TYPE_policy, "Intel refused", e->msg);
         if (g->config.intel)
             return r;
@@ -453,7 +454,7 @@ static void reload(struct loop *l)
     struct err e = ERR_INIT;
     l->reload_at = 0;
     force_load(l->g, &e);
-    if (images_install_intel(l->g, &e) < 0)
+    if (advisories_install(l->g, &e) < 0)
         say_problem(l->g, EVENT_TYPE_policy, "Intel refused", e.msg);
     watch_folders(l);
 }
