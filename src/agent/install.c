@@ -8,7 +8,7 @@
 #include <fcntl.h>
 
 #define INTEL_MAX (UINT64_C(8) << 30)
-#define POLICY_MAX (64u << 20)
+#define POLICY_MAX LIMIT_POLICY_FILE /* of the one file, so of all documents together */
 #define ONE_FILE "console.yaml"
 
 /* ---- policy ---- */
@@ -31,7 +31,7 @@ int install_policy(const char *state, const struct policy_source *docs, size_t n
                    struct err *e)
 {
     _cleanup_(policy_set_unrefp) struct policy_set *set = NULL;
-    _cleanup_(arena_freep) struct arena *a = arena_new(POLICY_MAX + (1u << 20));
+    _cleanup_(arena_freep) struct arena *a = arena_new(2 * POLICY_MAX);
     _cleanup_(buf_fini) struct buf text = BUF_INIT(POLICY_MAX);
     int r = policy_set_parse(docs, n, &set, e);
     if (r < 0)
