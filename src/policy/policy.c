@@ -76,11 +76,24 @@ static int read_name(struct reading *r, const struct yml *doc)
     return 0;
 }
 
+/* Files written by the agent (agent/install.c) carry the revision that the console gave a document in its first line. */
+static int64_t written_revision(struct str text)
+{
+    struct str line;
+    int64_t revision;
+    if (!str_cut(&text, '\n', &line) || !str_starts(line, STR("# revision: ")) ||
+        str_i64(str_trim(str_sub(line, 12, line.n)), &revision) < 0)
+        return 0;
+    return revision;
+}
+
 static int read_doc(struct reading *r, const struct yml_doc *doc, int64_t revision)
 {
     struct policy_set *s = r->set;
     const struct yml *root = doc->root, *kind_at = yml_get(root, "kind");
     int kind = 0, rc;
+    if (revision == 0)
+        revision = written_revision(doc->text);
     r->name = STR_NONE;
     if (root->kind != YML_MAP)
         return read_fail(r, root, "expected a policy document, a mapping with kind and name");
