@@ -61,13 +61,16 @@ int part_text_icmp(struct str a, struct str b)
     return part_size_cmp(a.n, b.n);
 }
 
+static const char *const names[] = {
+#define X(id, name) name,
+    VERSION_SCHEMES(X)
+#undef X
+};
+
+const char *version_scheme_name(enum version_scheme scheme) { return names[scheme]; }
+
 int version_scheme_parse(struct str name, enum version_scheme *ret)
 {
-    static const char *const names[] = {
-#define X(id, name) name,
-        VERSION_SCHEMES(X)
-#undef X
-    };
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eqc(name, names[i])) {
             *ret = (enum version_scheme)i;

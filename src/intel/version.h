@@ -27,6 +27,7 @@ enum version_scheme {
 };
 
 int version_scheme_parse(struct str name, enum version_scheme *ret); /* -EINVAL */
+const char *version_scheme_name(enum version_scheme scheme);
 bool version_valid(enum version_scheme scheme, struct str v);
 /* *ret -1, 0, 1. -EINVAL when either is no version of the scheme. apk and pep440 also give an order to what is none but
  * is found in the wild ("0.8.21.r2", "trunk"), as their tools do: version_valid tells. Never allocates. */
