@@ -3,6 +3,7 @@ COMMAND(version, cmd_version, "compare two versions the way their ecosystem does
 COMMAND(login, cmd_login, "log in to a console")
 COMMAND(logout, cmd_logout, "end the login")
 COMMAND(get, cmd_get, "show agents, images, containers, policies, events of the console")
+COMMAND(policy, cmd_policy, "check, plan, apply and simulate policy documents")
 COMMAND(apply, cmd_apply, "put policies into force on the console")
 COMMAND(events, cmd_events, "search and follow events")
 COMMAND(token, cmd_token, "make tokens for agents and pipelines, list and revoke them")

@@ -16,7 +16,8 @@ static const char help[] =
     "       bulkhead policy simulate --events FILE --policy FILE... [--json]\n"
     "\n"
     "  check     read ImagePolicy, ContainerPolicy and AccessPolicy documents and say what is wrong with them: file,\n"
-    "            line, field, what was expected. Lists the documents, and what this version reads but does not enforce.\n"
+    "            line, field, what was expected. Lists the documents, and what this version reads but does not "
+    "enforce.\n"
     "  plan      what `apply` would change on the console\n"
     "  apply     put the documents into force on the console, all or none\n"
     "  simulate  what a draft would have said: of stored scan reports (one verdict each), or of recorded events\n"
@@ -87,8 +88,10 @@ static int check(const char *const *files, size_t n, bool json)
 
 int cmd_policy(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"note", required_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"note", required_argument, NULL, 'n'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct str verb = argc > 1 ? str_c(argv[1]) : STR("");
     if (str_eqc(verb, "--help") || str_eqc(verb, "-h") || str_eqc(verb, "help")) {
         fputs(help, stdout);

@@ -99,8 +99,9 @@ static int reports(struct simulation *s, struct err *e)
 /* ---- recorded events ---- */
 
 struct group {
+    const char *action, *control;
+    struct str container, exe, policy;
     size_t count;
-    bool stops;
 };
 
 static bool on_list(const struct str *v, size_t n, struct str exe)
@@ -119,9 +120,10 @@ static bool setting(const struct container_policy *p, struct str control, struct
         const char *name;
         enum event_action action;
     } controls[] = {
-        {"drift", p->drift},           {"fileless", p->fileless}, {"scripts", p->scripts}, {"escalation", p->escalation},
-        {"namespaces", p->namespaces}, {"ptrace", p->ptrace},     {"mount", p->mount},     {"modules", p->modules},
-        {"bpf", p->bpf},               {"io_uring", p->io_uring},
+        {"drift", p->drift},           {"fileless", p->fileless},     {"scripts", p->scripts},
+        {"escalation", p->escalation}, {"namespaces", p->namespaces}, {"ptrace", p->ptrace},
+        {"mount", p->mount},           {"modules", p->modules},       {"bpf", p->bpf},
+        {"io_uring", p->io_uring},
     };
     for (size_t i = 0; i < ARRAY_LEN(controls); i++)
         if (str_eqc(control, controls[i].name)) {
@@ -141,7 +143,8 @@ static bool setting(const struct container_policy *p, struct str control, struct
     return p->has_allow && !on_list(p->allow, p->allow_n, exe);
 }
 
-static void one_event(struct simulation *s, struct arena *keep, struct arena *a, const struct json_value *ev, struct map *groups)
+static void one_event(struct simulation *s, struct arena *keep, struct arena *a, const struct json_value *ev,
+                      struct map *groups)
 {
     const struct json_value *c = json_get(ev, "container");
     struct container_subject subject = {
@@ -164,12 +167,13 @@ static void one_event(struct simulation *s, struct arena *keep, struct arena *a,
     bool stops = action == ACTION_block && p.mode == MODE_ENFORCE;
     bool went = str_eqc(outcome, "detected") || str_eqc(outcome, "allowed");
     const char *says = stops ? "block" : action == ACTION_block ? "would block" : event_action_name(action);
-    struct str key = arena_strf(a, "%-11s  %-13s  " STR_FMT "  " STR_FMT "  (policy " STR_FMT ")", says, control,
-                                STR_ARG(subject.name.n ? subject.name : str_sub(subject.id, 0, 12)), STR_ARG(exe),
-                                STR_ARG(p.name));
+    struct str name = subject.name.n ? subject.name : str_sub(subject.id, 0, 12);
+    struct str key = arena_strf(a, "%s %s " STR_FMT "\n" STR_FMT "\n" STR_FMT, says, control, STR_ARG(name),
+                                STR_ARG(exe), STR_ARG(p.name));
     struct group *g = map_get(groups, key);
     if (!g && map_count(groups) < GROUPS_MAX) {
         g = arena_new_of(keep, struct group);
+        *g = (struct group){says, control, arena_str(keep, name), arena_str(keep, exe), arena_str(keep, p.name), 0};
         map_put(groups, key, g);
     }
     if (g)
@@ -205,16 +209,20 @@ static int events(struct simulation *s, struct err *e)
         err_wrap(e, "%s", s->events);
         return r;
     }
-    MAP_EACH(groups, it)
-    {
+    MAP_EACH (groups, it) {
         const struct group *g = it->value;
         if (s->json) {
             json_w_object(&s->w);
-            json_w_kstr(&s->w, "what", it->key);
+            json_w_kstrz(&s->w, "action", g->action);
+            json_w_kstrz(&s->w, "control", g->control);
+            json_w_kstr(&s->w, "container", g->container);
+            json_w_kstr(&s->w, "exe", g->exe);
+            json_w_kstr(&s->w, "policy", g->policy);
             json_w_ki64(&s->w, "count", (int64_t)g->count);
             json_w_end(&s->w);
         } else {
-            printf("%8zu  " STR_FMT "\n", g->count, STR_ARG(it->key));
+            printf("%8zu  %-11s  %-13s  " STR_FMT "  " STR_FMT "  (policy " STR_FMT ")\n", g->count, g->action,
+                   g->control, STR_ARG(g->container), STR_ARG(g->exe), STR_ARG(g->policy));
         }
     }
     if (!s->json)
@@ -225,10 +233,14 @@ static int events(struct simulation *s, struct err *e)
 int policy_simulate(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"inventories", required_argument, NULL, 'i'}, {"events", required_argument, NULL, 'e'},
-        {"policy", required_argument, NULL, 'p'},      {"intel", required_argument, NULL, 'd'},
-        {"intel-key", required_argument, NULL, 'k'},   {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},              {0},
+        {"inventories", required_argument, NULL, 'i'},
+        {"events", required_argument, NULL, 'e'},
+        {"policy", required_argument, NULL, 'p'},
+        {"intel", required_argument, NULL, 'd'},
+        {"intel-key", required_argument, NULL, 'k'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct simulation s = {.out = BUF_INIT(512u << 20)};
     struct err e = ERR_INIT;
