@@ -164,7 +164,7 @@ static int first_source(struct json *j, struct marks *m, struct err *e)
 static int scalar(struct json *j, bool *mark, const char *want, struct err *e)
 {
     int t = json_next(j, e);
-    if (t == JSON_STRING && (!want || str_eqc(json_text(j), want)))
+    if (t == JSON_STRING && (want ? str_eqc(json_text(j), want) : json_text(j).n > 0))
         *mark = true;
     return t == JSON_OBJECT || t == JSON_ARRAY ? json_skip(j, e) : t;
 }
