@@ -123,11 +123,12 @@ static int first_entry(struct json *j, struct marks *m, struct err *e)
         return t == JSON_OBJECT ? json_skip(j, e) : t;
     if ((t = json_next(j, e)) == JSON_OBJECT && (t = json_next(j, e)) == JSON_KEY) {
         struct str key = json_text(j);
-        m->nvd_entry = m->nvd_entry || str_eqc(key, "cve");
-        m->kev_entry = m->kev_entry || str_eqc(key, "cveID");
-        m->alpine_entry = m->alpine_entry || str_eqc(key, "pkg");
-        if ((t = json_skip(j, e)) < 0)
+        bool cve = str_eqc(key, "cve"), cve_id = str_eqc(key, "cveID"), pkg = str_eqc(key, "pkg");
+        if ((t = json_next(j, e)) < 0)
             return t;
+        m->nvd_entry = m->nvd_entry || (cve && t == JSON_OBJECT); /* CSAF has a string there */
+        m->kev_entry = m->kev_entry || (cve_id && t == JSON_STRING);
+        m->alpine_entry = m->alpine_entry || (pkg && t == JSON_OBJECT);
     }
     while (t >= 0 && json_depth(j) > 1)
         if ((t = json_next(j, e)) == JSON_END)
