@@ -1,0 +1,2 @@
+#include "judge.h"
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,162 @@
+/* sensor_tool: the sensor by hand, for the tests of the kernel side and for the curious.
+ *
+ *   sensor_tool DIR watch [auto|lsm|trace]    load or take over, print one line an event until a signal or EOF on stdin
+ *   sensor_tool DIR policy ID MODE [CONTROL=off|alert|block]... [allow=PATH] [deny=PATH] [drift_allow=PATH]
+ *                          [exec_from=PATH] [users=UID]      ID is 64 hex digits or "default"
+ *   sensor_tool DIR show ID | list | remove | doctor
+ */
+#include "base/cleanup.h"
+#include "base/time.h"
+#include "runtime/kernel_policy.h"
+#include "runtime/sensor.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+
+static int fail(const struct err *e)
+{
+    fprintf(stderr, "sensor_tool: %s\n", e->msg);
+    return 3;
+}
+
+static int print(void *ctx, const struct sensor_event *ev)
+{
+    const struct bh_event *r = ev->raw;
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
+    struct str flags = sensor_file_flags(a, r->file.flags), peer = sensor_peer(a, ev), args[32];
+    printf("%s control=%s action=%s level=%s outcome=%s would=%s id=%.12s pid=%u uid=%u exe=" STR_FMT " path=" STR_FMT
+           " file=" STR_FMT " peer=" STR_FMT " known=%u ring=%u why=%u repeats=%u nr=%u arg=%llx parents=%u",
+           event_type_name(ev->type), event_control_name(ev->control), event_action_name(ev->action),
+           event_level_name(ev->level), event_outcome_name(ev->outcome), event_level_name(ev->would), r->id, r->pid,
+           r->uid, STR_ARG(ev->exe), STR_ARG(ev->path), STR_ARG(flags), STR_ARG(peer), r->known, r->ring, r->why,
+           r->repeats, r->syscall, (unsigned long long)r->arg[0], r->parents_n);
+    if (r->parents_n)
+        printf(" parent=" STR_FMT, STR_ARG(sensor_parent_exe(ev, 0)));
+    size_t n = sensor_args(ev, args, ARRAY_LEN(args));
+    for (size_t i = 0; i < n; i++)
+        printf(" [" STR_FMT "]", STR_ARG(args[i]));
+    putchar('\n');
+    fflush(stdout);
+    return 0;
+}
+
+static int watch(const char *dir, const char *tier)
+{
+    struct err e = ERR_INIT;
+    struct sensor_opts o = {.bpf_dir = dir, .opens = true};
+    if (tier && !strcmp(tier, "lsm"))
+        o.tier = SENSOR_LSM;
+    if (tier && !strcmp(tier, "trace"))
+        o.tier = SENSOR_TRACE;
+    _cleanup_(sensor_closep) struct sensor *s = NULL;
+    if (sensor_open(&o, &s, &e) < 0)
+        return fail(&e);
+    printf("ready tier=%s took_over=%d\n", sensor_tier_name(sensor_tier(s)), sensor_took_over(s));
+    fflush(stdout);
+    struct pollfd p[2] = {{.fd = sensor_fd(s), .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+    for (char c;;) {
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            break;
+        if (sensor_poll(s, 0, print, NULL, &e) < 0)
+            return fail(&e);
+        if (p[1].revents && read(0, &c, 1) <= 0)
+            break;
+    }
+    sensor_poll(s, 0, print, NULL, &e);
+    struct sensor_loss l;
+    if (sensor_loss(s, &l, &e) < 0)
+        return fail(&e);
+    printf("end told=%" PRIu64 ",%" PRIu64 " lost=%" PRIu64 ",%" PRIu64 "\n", l.told[0], l.told[1], l.lost[0], l.lost[1]);
+    return 0;
+}
+
+static int set_control(struct container_policy *p, struct str name, struct str value)
+{
+    const struct {
+        const char *name;
+        enum event_action *to;
+    } controls[] = {{"drift", &p->drift}, {"fileless", &p->fileless}, {"scripts", &p->scripts},
+                    {"escalation", &p->escalation}, {"namespaces", &p->namespaces}, {"ptrace", &p->ptrace},
+                    {"mount", &p->mount}, {"modules", &p->modules}, {"bpf", &p->bpf}, {"io_uring", &p->io_uring}};
+    for (size_t i = 0; i < ARRAY_LEN(controls); i++)
+        if (str_eqc(name, controls[i].name))
+            return event_action_parse(value, controls[i].to);
+    return -EINVAL;
+}
+
+static void add(struct arena *a, struct str **list, size_t *n, struct str v)
+{
+    struct str *w = arena_array(a, *n + 1, sizeof(*w));
+    if (*n)
+        memcpy(w, *list, *n * sizeof(*w));
+    w[(*n)++] = v;
+    *list = w;
+}
+
+static int policy(const char *dir, const char *id, const char *mode, char **rest)
+{
+    struct err e = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
+    struct container_policy p = {.mode = !strcmp(mode, "enforce") ? MODE_ENFORCE : !strcmp(mode, "audit") ? MODE_AUDIT : MODE_LEARN};
+    for (; *rest; rest++) {
+        struct str k, v;
+        if (!str_split(str_c(*rest), '=', &k, &v))
+            return fprintf(stderr, "sensor_tool: bad setting %s\n", *rest), 2;
+        if (str_eqc(k, "allow"))
+            p.has_allow = true, add(a, &p.allow, &p.allow_n, v);
+        else if (str_eqc(k, "deny"))
+            add(a, &p.deny, &p.deny_n, v);
+        else if (str_eqc(k, "drift_allow"))
+            add(a, &p.drift_allow, &p.drift_allow_n, v);
+        else if (str_eqc(k, "exec_from"))
+            add(a, &p.exec_from, &p.exec_from_n, v);
+        else if (str_eqc(k, "users"))
+            p.has_users = true, add(a, &p.users, &p.users_n, v);
+        else if (set_control(&p, k, v) < 0)
+            return fprintf(stderr, "sensor_tool: bad setting %s\n", *rest), 2;
+    }
+    const struct str *notices;
+    size_t n = 0;
+    int r = strcmp(id, "default") ? kernel_policy_put(a, dir, str_c(id), &p, NULL, &notices, &n, &e)
+                                  : kernel_policy_default(a, dir, &p, &notices, &n, &e);
+    for (size_t i = 0; i < n; i++)
+        fprintf(stderr, "notice: " STR_FMT "\n", STR_ARG(notices[i]));
+    return r < 0 ? fail(&e) : 0;
+}
+
+static int doctor(const char *dir)
+{
+    struct err e = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
+    struct sensor_report r;
+    if (sensor_doctor(a, dir, &r, &e) < 0)
+        return fail(&e);
+    printf("kernel " STR_FMT " tier %s (" STR_FMT ")%s\n", STR_ARG(r.kernel), sensor_tier_name(r.tier),
+           STR_ARG(r.tier_proof), r.pinned ? " pinned" : "");
+    for (size_t i = 0; i < r.controls_n; i++) {
+        const struct sensor_control *c = &r.controls[i];
+        printf("%-14s %-7s %s | " STR_FMT " | " STR_FMT " | " STR_FMT "\n", event_control_name(c->control),
+               c->available ? event_level_name(c->level) : "none", c->survives ? "stays" : "agent", STR_ARG(c->how),
+               STR_ARG(c->proof), STR_ARG(c->why_not_more));
+    }
+    for (size_t i = 0; i < r.notes_n; i++)
+        printf("note: " STR_FMT "\n", STR_ARG(r.notes[i]));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = ERR_INIT;
+    const char *dir = argc > 2 ? argv[1] : "", *what = argc > 2 ? argv[2] : "";
+    if (!strcmp(what, "watch"))
+        return watch(dir, argv[3]);
+    if (!strcmp(what, "policy") && argc > 4)
+        return policy(dir, argv[3], argv[4], argv + 5);
+    if (!strcmp(what, "remove"))
+        return sensor_remove(dir, &e) < 0 ? fail(&e) : 0;
+    if (!strcmp(what, "doctor"))
+        return doctor(dir);
+    fprintf(stderr, "usage: sensor_tool DIR watch|policy|remove|doctor ...\n");
+    return 2;
+}
