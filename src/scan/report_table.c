@@ -176,7 +176,15 @@ static void reasons(struct view *v)
             buf_printf(v->b, "  ... and %zu more (--format json has all)\n", d->reasons_n - i);
             break;
         }
-        buf_printf(v->b, "  %s%s%s ", color(v, why->deny ? RED : YELLOW), why->deny ? "deny" : "warn", color(v, PLAIN));
+        const struct reason *last = i ? &d->reasons[i - 1] : NULL;
+        if (!last || last->deny != why->deny || !str_eq(last->policy, why->policy) || !str_eq(last->rule, why->rule)) {
+            buf_printf(v->b, "  %s%s%s ", color(v, why->deny ? RED : YELLOW), why->deny ? "deny" : "warn", color(v, PLAIN));
+            report_puts(v->b, why->policy);
+            buf_putz(v->b, why->rule.n ? ": " : "");
+            report_puts(v->b, why->rule);
+            buf_putc(v->b, '\n');
+        }
+        buf_putz(v->b, "       ");
         report_puts(v->b, why->text);
         if (why->exception.n) {
             buf_putz(v->b, " [excepted by ");
