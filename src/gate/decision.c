@@ -202,10 +202,11 @@ static ssize_t read_some(void *ctx, void *p, size_t n, struct err *e)
     return got < 0 ? err_errno(e, "inventory") : got;
 }
 
-/* The member "names" of a stored report, read without the packages behind it. */
+/* The names in a stored report, read without the layers and packages behind them. */
 static int stored_names(struct arena *a, const char *path, struct str *names, size_t *n, struct err *e)
 {
     int t;
+    struct json_value *image;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, "%s", path);
@@ -213,17 +214,17 @@ static int stored_names(struct arena *a, const char *path, struct str *names, si
     if ((t = json_next(j, e)) < 0)
         return t;
     while ((t = json_next(j, e)) == JSON_KEY) {
-        if (!str_eqc(json_text(j), "names")) {
+        if (!str_eqc(json_text(j), "image")) {
             if ((t = json_skip(j, e)) < 0)
                 return t;
             continue;
         }
-        if ((t = json_next(j, e)) != JSON_ARRAY)
-            return t < 0 ? t : 0;
-        while ((t = json_next(j, e)) == JSON_STRING)
-            if (*n < NAMES_MAX && !has_name(names, *n, json_text(j)))
-                names[(*n)++] = arena_str(a, json_text(j));
-        return t < 0 ? t : 0;
+        if ((t = json_value_read(j, a, &image, e)) < 0)
+            return t;
+        JSON_EACH(json_get(image, "names"), it)
+            if (*n < NAMES_MAX && !has_name(names, *n, json_str(it)))
+                names[(*n)++] = json_str(it);
+        return 0;
     }
     return t < 0 ? t : 0;
 }
@@ -405,7 +406,9 @@ static int evaluate(const struct deciding *k, struct err *e)
     if ((r = assess(k->a, &in, as, e)) < 0)
         return r == -ENOENT ? err_set(e, EIO, "evaluation failed") : r;
     k->d->evaluated = true;
-    store_verdict(k, &as->verdict);
+    /* With names the inventory lacks the verdict is about this use of the image only. */
+    if (n == inv.names_n)
+        store_verdict(k, &as->verdict);
     answer_by(k, &as->verdict);
     return 0;
 }
