@@ -2,6 +2,8 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "format/schema_check.h"
+#include "format/yml.h"
 #include "policy/policy.h"
 
 #include <setjmp.h>
@@ -593,13 +595,84 @@ static void test_load(void **state)
     fs_remove_tree(dir, &e);
 }
 
+static struct json_value *json_file(struct arena *a, const char *path)
+{
+    const char *data = getenv("BULKHEAD_TEST_DATA");
+    struct err e = ERR_INIT;
+    struct str text;
+    struct json_value *v = NULL;
+    if (!data)
+        skip();
+    if (fs_read(a, arena_printf(a, "%s/../../%s", data, path), 1u << 20, &text, &e) < 0 ||
+        json_parse(a, text, 0, &v, &e) < 0)
+        fail_msg("%s", e.msg);
+    return v;
+}
+
+static void test_schema(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
+    const struct json_value *schema = json_file(a, "api/policy.schema.json");
+    const struct policy_doc *docs;
+    _cleanup_(policy_set_unrefp) struct policy_set *s =
+        parse(arena_printf(a, "%s---\n%s---\n%s", production, web, developers));
+    size_t n = policy_set_docs(s, &docs);
+    for (size_t i = 0; i < n; i++) {
+        const char *bad = schema_check(schema, schema, docs[i].json);
+        if (bad)
+            fail_msg("%s: %s", docs[i].name.p, bad);
+    }
+    /* what the schema can tell it refuses as the parser does */
+    static const char *const beyond[] = {"rules[0].deny: column",  "mixes",          "expected CIDR",
+                                         "is there twice",         "of this name",   "no rule of this policy",
+                                         "there is no capability", "limit: expected"};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct yml_doc *d;
+        size_t d_n;
+        bool only_parser = false;
+        for (size_t k = 0; k < ARRAY_LEN(beyond); k++)
+            only_parser |= str_has(str_c(refused[i].error), str_c(beyond[k]));
+        if (only_parser || yml_parse(a, str_c(refused[i].text), &d, &d_n, NULL) < 0)
+            continue;
+        if (!schema_check(schema, schema, yml_json(a, d[0].root)))
+            fail_msg("the schema accepts: %s", refused[i].text);
+    }
+}
+
+static void test_shipped(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
+    const char *data = getenv("BULKHEAD_TEST_DATA");
+    struct err e = ERR_INIT;
+    struct policy_set *s = NULL;
+    if (!data)
+        skip();
+    const char *paths[] = {arena_printf(a, "%s/../../policies", data)};
+    if (policy_set_load(paths, 1, &s, &e) < 0)
+        fail_msg("%s", e.msg);
+    const struct policy_doc *docs;
+    const struct str *notices;
+    const struct json_value *schema = json_file(a, "api/policy.schema.json");
+    size_t n = policy_set_docs(s, &docs);
+    assert_true(n >= 2);
+    for (size_t i = 0; i < n; i++)
+        assert_null(schema_check(schema, schema, docs[i].json));
+    assert_int_equal(policy_set_notices(s, &notices), 0); /* shipped defaults promise nothing that is not there */
+    struct container_subject c = {.id = STR("00"), .name = STR("any"), .image = STR("any")};
+    struct container_policy p;
+    policy_container(a, s, &c, &p);
+    assert_true(p.mode == MODE_AUDIT && p.drift == ACTION_block && str_eqc(p.name, "baseline"));
+    policy_set_unref(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contract),    cmocka_unit_test(test_refused),    cmocka_unit_test(test_rules),
         cmocka_unit_test(test_built_in),    cmocka_unit_test(test_exceptions), cmocka_unit_test(test_grace),
         cmocka_unit_test(test_valid_until), cmocka_unit_test(test_select),     cmocka_unit_test(test_verdict_json),
-        cmocka_unit_test(test_container),   cmocka_unit_test(test_load),
+        cmocka_unit_test(test_container),   cmocka_unit_test(test_load),       cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_shipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
