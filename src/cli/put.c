@@ -91,6 +91,27 @@ int put_report(struct remote *rm, struct arena *a, struct str report, const stru
     return remote_call(rm, a, "POST", "/api/v1/reports", "application/json", buf_str(&b), ret, e);
 }
 
+int put_scan(struct arena *a, const char *url, struct str report, bool quiet, bool *allow, struct err *e)
+{
+    const struct json_value *v;
+    struct remote rm = {0};
+    int r = remote_open(a, url, &rm, e);
+    if (r == 0)
+        r = put_report(&rm, a, report, &v, e);
+    remote_close(&rm);
+    if (r < 0)
+        return r;
+    *allow = json_bool(json_path(v, "verdict.allow"), true);
+    if (!quiet) {
+        fprintf(stderr, "console " STR_FMT ": %s\n", STR_ARG(rm.url), *allow ? "allow" : "deny");
+        JSON_EACH(json_path(v, "verdict.reasons"), reason)
+            if (json_bool(json_get(reason, "deny"), false))
+                fprintf(stderr, "  %s: %s\n", plain(a, json_str(json_get(reason, "policy"))),
+                        plain(a, json_str(json_get(reason, "text"))));
+    }
+    return 0;
+}
+
 static int put(struct arena *a, const char *kind, const char *file, struct err *e)
 {
     const struct json_value *v = NULL;

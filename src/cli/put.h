@@ -8,4 +8,8 @@
  * verdict by the console's policies and intel. -EINVAL: the report has no image id. */
 int put_report(struct remote *rm, struct arena *a, struct str report, const struct json_value **ret, struct err *e);
 
+/* The same for the console of the login at `url`, with its verdict and the reasons of a denial on stderr (not when
+ * quiet). *allow: what the console says; true also when it has no policy for the image. */
+int put_scan(struct arena *a, const char *url, struct str report, bool quiet, bool *allow, struct err *e);
+
 #endif

@@ -1,5 +1,6 @@
 /* bulkhead scan: an image becomes a report and a verdict. */
 #include "cli/command.h"
+#include "cli/put.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -29,6 +30,7 @@ static const char help[] =
     "  --format FORMAT          table (default), json, tsv, cyclonedx\n"
     "  --list packages|findings what tsv and table show\n"
     "  --output FILE            write the report there\n"
+    "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
     "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
     "  --no-cache               read every layer again\n"
     "  --quiet                  no progress and no notices\n"
@@ -40,7 +42,7 @@ static const char *const formats[] = {"table", "json", "tsv", "cyclonedx"};
 static const char *const later_formats[] = {"sarif", "junit", "spdx", "html"};
 
 struct options {
-    const char *target, *intel, *intel_key, *output;
+    const char *target, *intel, *intel_key, *output, *console;
     const char **policies;
     size_t policies_n;
     enum format format;
@@ -104,6 +106,9 @@ static int parse_option(struct options *o, int c, const char *value)
     case 'q':
         o->quiet = true;
         return OK;
+    case 'C':
+        o->console = value;
+        return OK;
     case 'n':
         o->no_cache = true;
         return OK;
@@ -122,7 +127,7 @@ static int parse(struct options *o, int argc, char **argv)
         {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
         {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'x'},
-        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'x'},
+        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'C'},
         {"dynamic", no_argument, NULL, 'x'},       {0},
     };
     int c, index = 0, r;
@@ -214,6 +219,20 @@ static int deliver(const struct options *o, const struct buf *b, struct err *e)
     return fs_write_all(STDOUT_FILENO, b->p, b->n, e);
 }
 
+/* The console judges by its own policies and intel; both verdicts must allow. */
+static int hand_in(struct arena *a, const struct options *o, const struct inventory *inv, const struct assessment *as,
+                   bool *allow, struct err *e)
+{
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_REPORT);
+    bool also = true;
+    report_json(&b, &(struct report){.inventory = inv, .assessment = as});
+    int r = buf_check(&b, e);
+    if (r < 0 || (r = put_scan(a, o->console, buf_str(&b), o->quiet, &also, e)) < 0)
+        return err_wrap(e, "console"), r;
+    *allow = *allow && also;
+    return 0;
+}
+
 static int scan(const struct options *o)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(2 * LIMIT_SCAN_ARENA);
@@ -241,9 +260,12 @@ static int scan(const struct options *o)
     render(&b, o, &inv, &as);
     if (deliver(o, &b, &e) < 0)
         return failed(&e);
+    bool allow = as.verdict.allow;
+    if (o->console && (r = hand_in(a, o, &inv, &as, &allow, &e)) < 0)
+        return failed(&e);
     for (size_t i = 0; i < inv.problems_n && !o->quiet && o->format != FORMAT_TABLE; i++)
         fprintf(stderr, "bulkhead scan: incomplete: " STR_FMT "\n", STR_ARG(inv.problems[i]));
-    return inv.incomplete ? FAILED : as.verdict.allow ? OK : DENIED;
+    return inv.incomplete ? FAILED : allow ? OK : DENIED;
 }
 
 int cmd_scan(int argc, char **argv)
