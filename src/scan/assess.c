@@ -18,6 +18,8 @@ static int worst_first(const void *x, const void *y)
     const struct finding *a = x, *b = y;
     if (a->severity != b->severity)
         return a->severity > b->severity ? -1 : 1;
+    if (a->kev != b->kev)
+        return a->kev ? -1 : 1;
     int r = str_cmp(a->id, b->id);
     if (r == 0)
         r = str_cmp(a->package->type, b->package->type);

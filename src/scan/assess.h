@@ -30,7 +30,7 @@ struct assess_input {
 
 struct assessment {
     struct image_facts facts; /* facts.findings: all, vulnerabilities first, then one FINDING_PACKAGE per package */
-    struct finding *vulns;    /* worst first, then by id, type, name, version; one for each (id, type, name, version) */
+    struct finding *vulns;    /* worst first (exploited ones lead within a severity), then by id, type, name, version; one for each (id, type, name, version) */
     size_t vulns_n;
     struct str intel_revision; /* empty: judged without intel */
     int64_t intel_built;
