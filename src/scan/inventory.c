@@ -20,13 +20,11 @@ void inventory_write(struct json_writer *w, const struct inventory *inv)
     json_w_kstrz(w, "scanned", time_format(inv->scanned, t));
     json_w_kbool(w, "incomplete", inv->incomplete);
     scan_strings_write(w, "problems", inv->problems, inv->problems_n);
-    json_w_kobject(w, "image");
-    json_w_kstr(w, "id", inv->image_id.n ? inv->image_id : STR_NONE);
-    json_w_kstr(w, "digest", inv->digest.n ? inv->digest : STR_NONE);
+    json_w_kstr(w, "image_id", inv->image_id.n ? inv->image_id : STR_NONE);
+    json_w_kstr(w, "image_digest", inv->digest.n ? inv->digest : STR_NONE);
     scan_strings_write(w, "names", inv->names, inv->names_n);
     json_w_key(w, "config");
     image_config_write(w, &inv->config);
-    json_w_end(w);
     json_w_key(w, "os");
     os_release_write(w, &inv->os);
     json_w_karray(w, "layers");
@@ -128,11 +126,10 @@ static int findings_read(struct arena *a, const struct json_value *report, struc
 
 int inventory_read(struct arena *a, const struct json_value *report, struct inventory *ret, struct err *e)
 {
-    const struct json_value *image = json_get(report, "image");
     struct inventory inv = {
         .target = json_str(json_get(report, "target")),
-        .image_id = json_str(json_get(image, "id")),
-        .digest = json_str(json_get(image, "digest")),
+        .image_id = json_str(json_get(report, "image_id")),
+        .digest = json_str(json_get(report, "image_digest")),
         .scanner = json_str(json_get(report, "scanner")),
         .incomplete = json_bool(json_get(report, "incomplete"), true),
     };
@@ -140,13 +137,13 @@ int inventory_read(struct arena *a, const struct json_value *report, struct inve
     if (!str_eqc(json_str(json_get(report, "schema")), SCHEMA))
         return err_set(e, EBADMSG, "not a scan report of this version (schema " SCHEMA ")");
     if (inv.image_id.n && !digest_valid(inv.image_id))
-        return err_set(e, EBADMSG, "scan report: image.id is no digest");
+        return err_set(e, EBADMSG, "scan report: image_id is no digest");
     if (time_parse(json_str(json_get(report, "scanned")), &inv.scanned) < 0)
         return err_set(e, EBADMSG, "scan report: scanned is no instant");
     os_release_read(json_get(report, "os"), &inv.os);
     if ((r = scan_strings(a, json_get(report, "problems"), "problems", &inv.problems, &inv.problems_n, e)) < 0 ||
-        (r = scan_strings(a, json_get(image, "names"), "names", &inv.names, &inv.names_n, e)) < 0 ||
-        (r = image_config_read(a, json_get(image, "config"), &inv.config, e)) < 0 ||
+        (r = scan_strings(a, json_get(report, "names"), "names", &inv.names, &inv.names_n, e)) < 0 ||
+        (r = image_config_read(a, json_get(report, "config"), &inv.config, e)) < 0 ||
         (r = layers_read(a, json_get(report, "layers"), &inv, e)) < 0 ||
         (r = packages_read(a, json_get(report, "packages"), &inv.packages, &inv.packages_n, e)) < 0 ||
         (r = findings_read(a, report, &inv, e)) < 0)
