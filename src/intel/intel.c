@@ -75,6 +75,9 @@ static int load(struct intel *i, struct err *e)
                      &i->by_package, e)) < 0 ||
         (r = prepare(i, "SELECT feed, aliases, severity, cvss, vector, published, title FROM vuln WHERE id = ?",
                      &i->by_vuln, e)) < 0 ||
+        (r = prepare(i,
+                     "SELECT v.id, v.aliases FROM alias a JOIN vuln v ON v.id = a.id AND v.feed = 'osv' WHERE a.alias = ?",
+                     &i->by_alias, e)) < 0 ||
         (r = prepare(i, "SELECT epss FROM score WHERE id = ?", &i->by_score, e)) < 0)
         return r;
     return prepare(i, "SELECT title FROM kev WHERE id = ?", &i->by_kev, e);
@@ -112,6 +115,7 @@ void intel_unref(struct intel *i)
         return;
     sqlite3_finalize(i->by_package);
     sqlite3_finalize(i->by_vuln);
+    sqlite3_finalize(i->by_alias);
     sqlite3_finalize(i->by_score);
     sqlite3_finalize(i->by_kev);
     database_close(&i->database);

@@ -5,7 +5,7 @@
 #include "intel/ranges.h"
 #include "intel/snapshot.h"
 
-enum { HITS_MAX = 65536 };
+enum { HITS_MAX = 65536, ALIASES_MAX = 256 };
 
 /* One vulnerability while its records are being gathered. */
 struct hit {
@@ -234,9 +234,28 @@ static struct str advisory_address(struct arena *a, const struct advisory *adv)
                                         : arena_strf(a, "https://osv.dev/vulnerability/" STR_FMT, STR_ARG(id));
 }
 
+/* Records that call themselves aliases of what was hit, though their own ranges were not: their words count too. */
+static int take_other_names(struct match *m, struct hit *h, struct err *e)
+{
+    sqlite3_stmt *s = m->intel->by_alias;
+    int r = SQLITE_DONE;
+    if (!is_cve(h->adv.id))
+        return 0;
+    sqlite3_reset(s);
+    snapshot_bind(s, 1, h->adv.id);
+    while (h->adv.aliases_n < ALIASES_MAX && (r = sqlite3_step(s)) == SQLITE_ROW)
+        if (count_cves(snapshot_peek(s, 0), snapshot_peek(s, 1)) == 1)
+            hit_add_id(m, h, snapshot_text(m->a, s, 0));
+    sqlite3_reset(s);
+    return r == SQLITE_DONE || r == SQLITE_ROW ? 0 : database_error(m->intel->database.db, e, "intel database");
+}
+
 static int complete(struct match *m, struct hit *h, struct err *e)
 {
     struct advisory *adv = &h->adv;
+    int q = m->by_source ? 0 : take_other_names(m, h, e);
+    if (q < 0)
+        return q;
     for (size_t i = 0; i <= adv->aliases_n; i++) {
         struct str id = i ? adv->aliases[i - 1] : adv->id;
         int r = take_vuln(m, h, id, e);

@@ -24,7 +24,7 @@ struct intel {
     int64_t built;
     struct map *spaces;
     pthread_mutex_t lock; /* over the statements: every look-up takes its turn */
-    sqlite3_stmt *by_package, *by_vuln, *by_score, *by_kev;
+    sqlite3_stmt *by_package, *by_vuln, *by_alias, *by_score, *by_kev;
 };
 
 struct str snapshot_text(struct arena *a, sqlite3_stmt *s, int column); /* copy */
