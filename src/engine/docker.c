@@ -102,6 +102,19 @@ int docker_ping(const struct docker *d, struct err *e)
     return get(d, a, "/_ping", NULL, e);
 }
 
+int docker_refused_by(const struct docker *d, const char *path, const char *plugin, struct err *e)
+{
+    struct err why = ERR_INIT;
+    _cleanup_(arena_freep) struct arena *a = arena_new(LIMIT_ENGINE_ANSWER * 2);
+    int r = get(d, a, path, NULL, &why);
+    if (r == 0 || r == -ENOENT)
+        return 0;
+    if (r != -EACCES)
+        return err_set(e, -r, "%s", why.msg);
+    struct str text = arena_strf(a, "authorization denied by plugin %s:", plugin);
+    return str_has(str_c(why.msg), text);
+}
+
 int docker_version(const struct docker *d, struct arena *a, struct docker_version *ret, struct err *e)
 {
     const struct json_value *v;

@@ -48,6 +48,9 @@ struct docker_info {
     const struct json_value *json;
 };
 int docker_ping(const struct docker *d, struct err *e);
+/* 1: this GET is refused by the authorization plugin of that name; 0: the engine answers it, or refuses it otherwise. The
+ * only proof that a plugin is in force: engines list in /info what they started with, not what they reloaded. */
+int docker_refused_by(const struct docker *d, const char *path, const char *plugin, struct err *e);
 int docker_version(const struct docker *d, struct arena *a, struct docker_version *ret, struct err *e);
 int docker_info(const struct docker *d, struct arena *a, struct docker_info *ret, struct err *e);
 

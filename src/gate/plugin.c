@@ -234,6 +234,8 @@ static enum verdict_of_request judge(struct asked *k, struct str *ret)
     case REQUEST_READ:
     case REQUEST_WRITE:
         return ALLOW;
+    case REQUEST_PROBE:
+        return DENY;
     case REQUEST_CREATE:
         return judge_create(k, ret);
     case REQUEST_START:
@@ -312,6 +314,10 @@ static int on_request(struct httpd_request *rq, struct httpd_answer *an, struct 
     if (r == 0 && k.request.class == REQUEST_READ) {
         k.p->reads++;
         answer(&k, an, true, message);
+        return 0;
+    }
+    if (r == 0 && k.request.class == REQUEST_PROBE) {
+        answer(&k, an, false, STR("Bulkhead is here"));
         return 0;
     }
     if (!rq->deferred)

@@ -20,6 +20,7 @@
 
 #define PLUGIN_NAME "bulkhead"
 #define PLUGIN_SOCKET "/run/docker/plugins/bulkhead.sock"
+#define PLUGIN_PROBE "/_bulkhead" /* a GET that only this plugin refuses */
 
 struct plugin;
 

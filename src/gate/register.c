@@ -279,13 +279,18 @@ static int hang_up(const char *pidfile, struct err *e)
     return kill((pid_t)pid, SIGHUP) < 0 ? err_errno(e, "dockerd, process %" PRIu64, pid) : 0;
 }
 
-static bool in_force(const struct docker_info *i, const struct register_opts *o, bool wanted)
+static int in_force(const struct docker *d, struct arena *a, const struct register_opts *o, bool wanted, struct err *e)
 {
-    bool plugin = false;
-    for (size_t n = 0; n < i->authz_n; n++)
-        plugin = plugin || str_eqc(i->authz[n], PLUGIN_NAME);
-    bool runtime = str_eqc(i->default_runtime, PLUGIN_NAME);
-    return wanted ? runtime && (plugin || o->no_plugin) : !runtime && !plugin;
+    struct docker_info info;
+    int r = docker_info(d, a, &info, e);
+    if (r < 0)
+        return r;
+    if (str_eqc(info.default_runtime, PLUGIN_NAME) != wanted)
+        return 0;
+    if (o->no_plugin)
+        return 1;
+    r = docker_refused_by(d, PLUGIN_PROBE, PLUGIN_NAME, e);
+    return r < 0 ? r : r == wanted;
 }
 
 /* Tell dockerd to read its configuration, and see that it did. */
@@ -299,12 +304,9 @@ static int reload(const struct register_opts *o, bool wanted, struct err *e)
         return r;
     _cleanup_(arena_freep) struct arena *a = arena_new(LIMIT_ENGINE_ANSWER * 4);
     for (int64_t end = time_monotonic() + RELOAD_TIMEOUT; time_monotonic() < end;) {
-        struct docker_info info;
         arena_reset(a);
-        if ((r = docker_info(d, a, &info, e)) < 0)
-            return r;
-        if (in_force(&info, o, wanted))
-            return 0;
+        if ((r = in_force(d, a, o, wanted, e)) != 0)
+            return r < 0 ? r : 0;
         poll(NULL, 0, 100); /* the engine gives no sign when a reload is done */
     }
     return err_set(e, ETIMEDOUT, "dockerd did not take the new configuration; its log says why (an option given on its command line as "

@@ -29,6 +29,7 @@ enum request_class {
     REQUEST_PLUGIN,   /* the engine's plugins are changed */
     REQUEST_SWARM,    /* the engine joins or changes a swarm */
     REQUEST_SERVICE,  /* containers that the swarm will start */
+    REQUEST_PROBE,    /* gate/register asks whether the plugin is in force: always refused, never told */
 };
 enum request_body { REQUEST_NONE, REQUEST_OPTIONAL, REQUEST_REQUIRED, REQUEST_OPAQUE };
 
