@@ -20,7 +20,7 @@
 
 #define PLUGIN_NAME "bulkhead"
 #define PLUGIN_SOCKET "/run/docker/plugins/bulkhead.sock"
-#define PLUGIN_PROBE "/_bulkhead" /* a GET that only this plugin refuses */
+#define PLUGIN_PROBE "/containers/_bulkhead/json" /* a GET that this plugin refuses; the engine routes it (it asks nobody about others) */
 
 struct plugin;
 

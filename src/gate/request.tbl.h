@@ -6,7 +6,7 @@
  *          the others are decided one by one (plugin.c).
  * body:    NONE (absent, {} or null), OPTIONAL (JSON object or null), REQUIRED (JSON object), OPAQUE (an archive, or
  *          never shown to plugins). */
-REQUEST(GET, "/_bulkhead", PROBE, NONE) /* not the engine's: whether the plugin is in force */
+REQUEST(GET, "/containers/_bulkhead/json", PROBE, NONE) /* not the engine's: whether the plugin is in force */
 REQUEST(GET, "/_ping", READ, NONE)
 REQUEST(HEAD, "/_ping", READ, NONE)
 REQUEST(GET, "/events", READ, NONE)
