@@ -4,7 +4,7 @@
 #include "base/time.h"
 #include "format/schema_check.h"
 #include "format/yml.h"
-#include "policy/policy.h"
+#include "policy/policy_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -665,6 +665,24 @@ static void test_shipped(void **state)
     policy_set_unref(s);
 }
 
+static void test_documented(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
+    const char *data = getenv("BULKHEAD_TEST_DATA");
+    struct err e = ERR_INIT;
+    struct str text;
+    if (!data)
+        skip();
+    if (fs_read(a, arena_printf(a, "%s/../../docs/policies.md", data), 1u << 20, &text, &e) < 0)
+        fail_msg("%s", e.msg);
+    for (size_t i = 0; i < image_schema.n; i++) {
+        const struct expr_field *f = &image_schema.fields[i];
+        if (!str_has(text, arena_strf(a, "| `%s%s", f->name, f->arg == EXPR_ARG ? "[NAME]`" : "`")) ||
+            !str_has(text, str_c(f->doc)))
+            fail_msg("docs/policies.md does not tell of %s: %s", f->name, f->doc);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,7 +690,7 @@ int main(void)
         cmocka_unit_test(test_built_in),    cmocka_unit_test(test_exceptions), cmocka_unit_test(test_grace),
         cmocka_unit_test(test_valid_until), cmocka_unit_test(test_select),     cmocka_unit_test(test_verdict_json),
         cmocka_unit_test(test_container),   cmocka_unit_test(test_load),       cmocka_unit_test(test_schema),
-        cmocka_unit_test(test_shipped),
+        cmocka_unit_test(test_shipped),     cmocka_unit_test(test_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
