@@ -59,11 +59,18 @@ int engine_main(int argc, char **argv)
     if (engine && !str_eqc(str_c(engine), "docker"))
         o.engine = engine;
     struct err e = ERR_INIT;
-    int r = enable ? register_enable(&o, &e) : register_disable(&o, &e);
+    size_t containers = 0;
+    int r = enable ? register_enable(&o, &containers, &e) : register_disable(&o, &containers, &e);
     if (r < 0) {
         fprintf(stderr, "bulkhead-agent: engine %s: %s\n", argv[1], e.msg);
         return err_exit_code(-r);
     }
     printf("bulkhead-agent: the gate is %s the engine\n", enable ? "in" : "out of");
+    if (containers && enable)
+        printf("note: %zu containers were made before; they keep their runtime and start past the guard when the engine "
+               "restarts, until they are made anew\n", containers);
+    else if (containers)
+        printf("note: %zu containers were made with the guard; the entry runtimes.bulkhead stays in daemon.json as another "
+               "name of runc, so that they start\n", containers);
     return 0;
 }

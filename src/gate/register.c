@@ -1,4 +1,11 @@
-#include "gate/register.h"
+    size_t guarded, others = 0;
+    if (o.no_reload || (r = reload(&o, true, e)) == 0) {
+        if (!o.no_reload)
+            count_runtimes(&o, &guarded, &others, NULL);
+        if (before)
+            *before = others;
+        return 0;
+    }#include "gate/register.h"
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -17,7 +24,7 @@
 
 #define CONFIG "/etc/docker/daemon.json"
 #define PIDFILE "/var/run/docker.pid"
-#define RELOAD_TIMEOUT (20 * TIME_SECOND)
+#define RELOAD_TIMEOUT (45 * TIME_SECOND)
 #define PLUGINS "authorization-plugins"
 #define DEFAULT_RUNTIME "default-runtime"
 
@@ -212,6 +219,25 @@ int register_unmerge(struct arena *a, struct str text, struct str original, stru
     return 0;
 }
 
+/* The same with a runtime "bulkhead" that is the plain one: containers made with the guard must go on to start. With
+ * `force_default` also an explicit default runtime, because dockerd keeps one that is merely gone from the file. */
+static int with_plain_runtime(struct arena *a, struct str text, const char *runtime, bool force_default, struct str *ret,
+                              struct err *e)
+{
+    int r;
+    struct json_value *root;
+    if ((r = parse_config(a, text, &root, e)) < 0)
+        return r;
+    struct json_value *runtimes = find(root, "runtimes");
+    if (!runtimes)
+        runtimes = add(a, root, "runtimes", JSON_OBJECT, STR_NONE);
+    if (!find(runtimes, PLUGIN_NAME))
+        add(a, add(a, runtimes, PLUGIN_NAME, JSON_OBJECT, STR_NONE), "path", JSON_STRING, str_c(runtime ? runtime : "runc"));
+    if (force_default && !find(root, DEFAULT_RUNTIME))
+        add(a, root, DEFAULT_RUNTIME, JSON_STRING, STR("runc"));
+    return printed(a, root, ret, e);
+}
+
 /* ---- the engine ---- */
 
 /* Options with every default filled in, absolute paths, in the arena. */
@@ -279,24 +305,20 @@ static int hang_up(const char *pidfile, struct err *e)
     return kill((pid_t)pid, SIGHUP) < 0 ? err_errno(e, "dockerd, process %" PRIu64, pid) : 0;
 }
 
+/* 1: as wanted, 0: not yet or not to be told (an engine whose plugin is dead answers nothing else). */
 static int in_force(const struct docker *d, struct arena *a, const struct register_opts *o, bool wanted, struct err *e)
 {
     struct docker_info info;
-    int r = docker_info(d, a, &info, e);
-    if (r < 0)
-        return r;
-    if (str_eqc(info.default_runtime, PLUGIN_NAME) != wanted)
+    if (docker_info(d, a, &info, e) < 0 || str_eqc(info.default_runtime, PLUGIN_NAME) != wanted)
         return 0;
-    if (o->no_plugin)
-        return 1;
-    r = docker_refused_by(d, PLUGIN_PROBE, PLUGIN_NAME, e);
-    return r < 0 ? r : r == wanted;
+    return o->no_plugin || docker_refused_by(d, PLUGIN_PROBE, PLUGIN_NAME, e) == wanted;
 }
 
 /* Tell dockerd to read its configuration, and see that it did. */
 static int reload(const struct register_opts *o, bool wanted, struct err *e)
 {
     int r;
+    struct err last = ERR_INIT;
     if ((r = hang_up(o->pidfile, e)) < 0)
         return r;
     _cleanup_(docker_closep) struct docker *d = NULL;
@@ -305,12 +327,35 @@ static int reload(const struct register_opts *o, bool wanted, struct err *e)
     _cleanup_(arena_freep) struct arena *a = arena_new(LIMIT_ENGINE_ANSWER * 4);
     for (int64_t end = time_monotonic() + RELOAD_TIMEOUT; time_monotonic() < end;) {
         arena_reset(a);
-        if ((r = in_force(d, a, o, wanted, e)) != 0)
-            return r < 0 ? r : 0;
+        last = ERR_INIT;
+        if (in_force(d, a, o, wanted, &last))
+            return 0;
         poll(NULL, 0, 100); /* the engine gives no sign when a reload is done */
     }
-    return err_set(e, ETIMEDOUT, "dockerd did not take the new configuration; its log says why (an option given on its command line as "
-                                 "well as in the file is refused)");
+    return err_set(e, ETIMEDOUT, "dockerd did not take the new configuration (%s); its log says why", last.code ? last.msg : "it was not refused");
+}
+
+/* Containers keep the runtime they were made with. How many have the guard, how many another? */
+static int count_runtimes(const struct register_opts *o, size_t *guarded, size_t *others, struct err *e)
+{
+    int r;
+    size_t n;
+    struct docker_container *list, c;
+    _cleanup_(docker_closep) struct docker *d = NULL;
+    _cleanup_(arena_freep) struct arena *a = arena_new(LIMIT_ENGINE_ANSWER * 16);
+    _cleanup_(arena_freep) struct arena *one = arena_new(LIMIT_ENGINE_ANSWER * 4);
+    *guarded = *others = 0;
+    r = docker_open(o->engine, &d, e);
+    if (r == 0)
+        r = docker_container_list(d, a, true, &list, &n, e);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        arena_reset(one);
+        if ((r = docker_container_inspect(d, one, list[i].id, &c, e)) == 0)
+            ++*(str_eqc(c.runtime, PLUGIN_NAME) ? guarded : others);
+        else if (r == -ENOENT)
+            r = 0;
+    }
+    return r;
 }
 
 static int put_file(struct arena *a, const char *path, struct str text, bool exists, struct err *e)
@@ -346,7 +391,7 @@ static int read_config(struct arena *a, const char *path, struct str *text, bool
     return r == -ENOENT ? 0 : r;
 }
 
-int register_enable(const struct register_opts *opts, struct err *e)
+int register_enable(const struct register_opts *opts, size_t *before, struct err *e)
 {
     int r;
     bool exists, changed, remembered;
@@ -384,7 +429,7 @@ int register_enable(const struct register_opts *opts, struct err *e)
     return r;
 }
 
-int register_disable(const struct register_opts *opts, struct err *e)
+int register_disable(const struct register_opts *opts, size_t *kept_entry, struct err *e)
 {
     int r;
     bool exists, changed = true;
@@ -416,10 +461,24 @@ int register_disable(const struct register_opts *opts, struct err *e)
             return r;
         }
     }
+    size_t guarded = 0, others;
+    if (!o.no_reload) {
+        struct str between;
+        if ((r = with_plain_runtime(a, exists ? result : STR(""), o.runtime, true, &between, e)) < 0 ||
+            (r = put_file(a, o.config, between, true, e)) < 0 || (r = reload(&o, false, e)) < 0 ||
+            (r = count_runtimes(&o, &guarded, &others, e)) < 0)
+            return r;
+        changed = true;
+        if (guarded) {
+            if ((r = with_plain_runtime(a, exists ? result : STR(""), o.runtime, false, &result, e)) < 0)
+                return r;
+            exists = true;
+        }
+    }
     if (changed && (r = put_file(a, o.config, result, exists, e)) < 0)
         return r;
-    if (!o.no_reload && (r = reload(&o, false, e)) < 0)
-        return r;
+    if (kept_entry)
+        *kept_entry = guarded;
     unlink(arena_printf(a, "%s.before-bulkhead", o.config));
     return unlink(memory) < 0 ? err_errno(e, "%s", memory) : 0;
 }

@@ -33,8 +33,12 @@ int register_merge(struct arena *a, struct str text, const struct register_opts 
 int register_unmerge(struct arena *a, struct str text, struct str original, struct str *ret, bool *changed,
                      struct err *e);
 
-int register_enable(const struct register_opts *o, struct err *e);
-int register_disable(const struct register_opts *o, struct err *e);
+/* *before (may be NULL): containers made before, which keep their runtime and so start past the guard on restarts of the
+ * engine until they are made anew. */
+int register_enable(const struct register_opts *o, size_t *before, struct err *e);
+/* *kept (may be NULL): containers made with the guard. For them an entry "bulkhead" that is the plain runtime stays in
+ * the file, or they could never start again. */
+int register_disable(const struct register_opts *o, size_t *kept, struct err *e);
 
 /* Name of the guard runtime that this state directory's engine was given, "" when the guard is not enforced. */
 struct str register_guard(struct arena *a, const char *state);

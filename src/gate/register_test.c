@@ -100,21 +100,21 @@ static void enable_disable_file(void **state)
     struct register_opts o = {.config = config, .state = arena_printf(a, "%s/state", dir), .guard = "/bin/true", .no_reload = true};
     assert_int_equal(fs_write(config, str_c(original), 0640, &e), 0);
     assert_true(str_eqc(register_guard(a, o.state), ""));
-    assert_int_equal(register_enable(&o, &e), 0);
-    assert_int_equal(register_enable(&o, &e), 0);
+    assert_int_equal(register_enable(&o, NULL, &e), 0);
+    assert_int_equal(register_enable(&o, NULL, &e), 0);
     assert_true(str_eqc(register_guard(a, o.state), "bulkhead"));
     assert_int_equal(fs_read(a, config, 1u << 16, &text, &e), 0);
     assert_true(str_has(text, STR("\"default-runtime\": \"bulkhead\"")));
-    assert_int_equal(register_disable(&o, &e), 0);
+    assert_int_equal(register_disable(&o, NULL, &e), 0);
     assert_int_equal(fs_read(a, config, 1u << 16, &text, &e), 0);
     assert_true(str_eqc(text, original));
     assert_true(str_eqc(register_guard(a, o.state), ""));
-    assert_int_equal(register_disable(&o, &e), -ENOENT);
+    assert_int_equal(register_disable(&o, NULL, &e), -ENOENT);
     /* no file before: none behind */
     unlink(config);
-    assert_int_equal(register_enable(&o, &e), 0);
+    assert_int_equal(register_enable(&o, NULL, &e), 0);
     assert_true(fs_exists(config));
-    assert_int_equal(register_disable(&o, &e), 0);
+    assert_int_equal(register_disable(&o, NULL, &e), 0);
     assert_false(fs_exists(config));
     assert_int_equal(fs_remove_tree(dir, &e), 0);
 }

@@ -53,6 +53,7 @@ before(async () => {
   agent = await startAgent(cleanup, { dockerd: d, policies: { "nonroot.yaml": nonroot } });
   const r = await agent.run("engine", "enable", ...engineOptions());
   assert.equal(r.code, 0, r.stderr + agent.daemon?.log());
+  assert.match(r.stdout, /1 containers were made before/);
 });
 after(() => cleanup.run());
 
@@ -131,11 +132,11 @@ describe("images", { skip }, () => {
   });
 
   test("commit and import make images, which are judged when they start", async () => {
-    await d.ok("create", "--name", "c", "--network", "none", "good:1", "true");
-    await d.ok("commit", "--change", "USER 0", "c", "committed:1");
+    await d.ok("create", "--name", "base", "--network", "none", "good:1", "true");
+    await d.ok("commit", "--change", "USER 0", "base", "committed:1");
     const r = await d.docker("run", "--rm", "--network", "none", "committed:1", "true");
     assert.match(r.stderr, /config\.user = root/);
-    await d.ok("rm", "c");
+    await d.ok("rm", "base");
   });
 });
 
@@ -357,6 +358,15 @@ describe("cost and leaving", { skip }, () => {
 
   test("disable puts the very bytes back, and the engine lets go", async () => {
     await d.ok("rm", "-f", ...(await containers()));
+    const kept = await d.ok("create", "--name", "kept", "--network", "none", "good:1", "echo", "hi");
+    const first = await agent.run("engine", "disable", ...engineOptions());
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /1 containers were made with the guard/);
+    await d.restart();
+    await d.ok("start", "-a", "kept"); // without the guard it must still start
+    await d.ok("rm", "-f", kept);
+    writeFileSync(d.configFile, original);
+    assert.equal((await agent.run("engine", "enable", ...engineOptions())).code, 0);
     const r = await agent.run("engine", "disable", ...engineOptions());
     assert.equal(r.code, 0, r.stderr);
     assert.equal(readFileSync(d.configFile, "utf8"), original);
