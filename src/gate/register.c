@@ -1,11 +1,4 @@
-    size_t guarded, others = 0;
-    if (o.no_reload || (r = reload(&o, true, e)) == 0) {
-        if (!o.no_reload)
-            count_runtimes(&o, &guarded, &others, NULL);
-        if (before)
-            *before = others;
-        return 0;
-    }#include "gate/register.h"
+#include "gate/register.h"
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -418,8 +411,14 @@ int register_enable(const struct register_opts *opts, size_t *before, struct err
         return r;
     if ((r = remember(a, &o, original, existed, merged, e)) < 0 || (changed && (r = put_file(a, o.config, merged, true, e)) < 0))
         return r;
-    if (o.no_reload || (r = reload(&o, true, e)) == 0)
+    size_t guarded, others = 0;
+    if (o.no_reload || (r = reload(&o, true, e)) == 0) {
+        if (!o.no_reload)
+            count_runtimes(&o, &guarded, &others, NULL);
+        if (before)
+            *before = others;
         return 0;
+    }
     struct err undo = ERR_INIT;
     put_file(a, o.config, text, exists, &undo);
     if (!remembered)
