@@ -75,7 +75,7 @@ static int signals_reset(struct err *e)
 {
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     for (int sig = 1; sig < 32; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP && !(sanitized && (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE)))
+        if (sig != SIGKILL && sig != SIGSTOP)
             sigaction(sig, &dfl, NULL);
     sigset_t none;
     sigemptyset(&none);
