@@ -49,6 +49,16 @@ struct str feed_title(struct arena *a, struct str text)
     return (struct str){out, n};
 }
 
+bool feed_is_cve(struct str s)
+{
+    if (!str_starts(s, STR("CVE-")) || s.n < 6 || s.n > 64)
+        return false;
+    for (size_t i = 4; i < s.n; i++)
+        if ((s.p[i] < '0' || s.p[i] > '9') && s.p[i] != '-')
+            return false;
+    return true;
+}
+
 struct str feed_number(struct arena *a, int64_t v) { return arena_strf(a, "%" PRId64, v); }
 
 int64_t feed_date(struct arena *a, struct str s)

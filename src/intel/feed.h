@@ -60,6 +60,7 @@ ssize_t feed_read(void *feed, void *p, size_t n, struct err *e); /* json_read_fn
 struct json *feed_json(struct feed *f);
 struct str feed_title(struct arena *a, struct str text);  /* one line, at most FEED_TITLE_MAX bytes */
 struct str feed_text(struct arena *a, struct str text);   /* control characters become blanks */
+bool feed_is_cve(struct str s);                           /* CVE-, then digits and hyphens */
 struct str feed_number(struct arena *a, int64_t v);
 int64_t feed_date(struct arena *a, struct str s);         /* 0 when it is none; also without zone or seconds */
 void feed_saw_date(struct feed *f, int64_t date);

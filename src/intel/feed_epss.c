@@ -30,7 +30,7 @@ static int take_line(struct feed *f, struct str line, size_t number, struct err 
     if (line.p[0] == '#')
         return comment(f, line), 0;
     if (!str_cut(&line, ',', &id) || !str_cut(&line, ',', &epss) || !str_cut(&line, ',', &percentile) || line.n ||
-        !str_starts(id, STR("CVE-")) || id.n > 64 || !probability(epss) || !probability(percentile))
+        !feed_is_cve(id) || !probability(epss) || !probability(percentile))
         return err_set(e, EBADMSG, "line %zu: not cve,epss,percentile", number);
     RECORD_WRITE(f->w, SCORE, feed_text(f->a, id), epss, percentile);
     return f->w->code;

@@ -55,7 +55,7 @@ static int cve_read(struct feed *f, const struct json_value *item, struct err *e
     const struct json_value *cve = json_get(item, "cve"), *m = json_get(cve, "metrics");
     struct str id = json_str(json_get(cve, "id"));
     struct score s = {-1, STR_NONE};
-    if (!str_starts(id, STR("CVE-")) || id.n > 64)
+    if (!feed_is_cve(id))
         return err_set(e, EBADMSG, "an entry without a CVE id");
     feed_saw_date(f, feed_date(f->a, json_str(json_get(cve, "lastModified"))));
     if (str_ieq(json_str(json_get(cve, "vulnStatus")), STR("Rejected")))
@@ -73,7 +73,7 @@ static int cve1_read(struct feed *f, const struct json_value *item, struct err *
     struct str id = json_str(json_path(cve, "CVE_data_meta.ID"));
     struct str title = english(json_path(cve, "description.description_data"));
     struct score s = {-1, STR_NONE};
-    if (!str_starts(id, STR("CVE-")) || id.n > 64)
+    if (!feed_is_cve(id))
         return err_set(e, EBADMSG, "an entry without a CVE id");
     feed_saw_date(f, feed_date(f->a, json_str(json_get(item, "lastModifiedDate"))));
     if (str_starts(title, STR("** REJECT")))
@@ -132,7 +132,7 @@ static int kev_read(struct feed *f, const struct json_value *item, struct err *e
 {
     struct arena *a = f->a;
     struct str id = json_str(json_get(item, "cveID"));
-    if (!str_starts(id, STR("CVE-")) || id.n > 64)
+    if (!feed_is_cve(id))
         return err_set(e, EBADMSG, "an entry without a CVE id");
     RECORD_WRITE(f->w, KEV, feed_text(a, id), feed_number(a, feed_date(a, json_str(json_get(item, "dateAdded")))),
                  feed_number(a, feed_date(a, json_str(json_get(item, "dueDate")))),

@@ -83,7 +83,7 @@ int record_feed(struct record_reader *r, const void *p, size_t n, struct err *e)
     if (!buf_put(&r->b, p, n))
         return buf_check(&r->b, e);
     size_t at = 0;
-    for (;;) {
+    while (at < r->b.n) {
         struct record record;
         size_t used;
         int q = decode((struct str){r->b.p + at, r->b.n - at}, &record, &used, e);

@@ -20,7 +20,7 @@ int part_number_cmp(struct str a, struct str b); /* decimal digits of any length
 int part_text_cmp(struct str a, struct str b);   /* bytewise, -1 0 1 */
 int part_text_icmp(struct str a, struct str b);  /* ASCII case folded */
 bool part_zero(struct str digits);
-static inline struct str part_from(struct str s, size_t n) { return (struct str){s.p + n, s.n - n}; }
+static inline struct str part_from(struct str s, size_t n) { return n ? (struct str){s.p + n, s.n - n} : s; }
 bool part_skip(struct str *s, char c); /* take this character if it is next */
 
 /* One for each scheme: 0 and *ret, or -EINVAL. With b == a the validity of one version. */
