@@ -44,4 +44,10 @@
 #define LIMIT_SCAN_ARENA (UINT64_C(2) << 30)
 #define LIMIT_REPORT (512u << 20)                  /* scan report as JSON */
 
+#define LIMIT_CONSOLE_INTEL (UINT64_C(4) << 30)     /* uploaded intel.db */
+#define LIMIT_CONSOLE_BATCH (16u << 20)             /* of events, unpacked */
+#define LIMIT_CONSOLE_BATCH_EVENTS 10000u
+#define LIMIT_CONSOLE_STATUS (16u << 20)
+#define LIMIT_CONSOLE_CONTAINERS 20000u             /* of one agent */
+
 #endif

@@ -43,7 +43,8 @@ CREATE TABLE agent(
     cloned INTEGER NOT NULL DEFAULT 0,
     silent INTEGER NOT NULL DEFAULT 0,   -- was told so
     seq INTEGER NOT NULL DEFAULT 0,      -- last event stored
-    lost INTEGER NOT NULL DEFAULT 0,
+    lost INTEGER NOT NULL DEFAULT 0,     -- events that never came, by the numbers
+    reported INTEGER NOT NULL DEFAULT 0, -- events the agent says it lost
     config_revision TEXT,
     policy_revision TEXT,
     intel_revision TEXT,

@@ -1,0 +1,30 @@
+/* judge: policies and images, as the rooms policy and scan see them. */
+#ifndef BULKHEAD_CONSOLE_JUDGE_H
+#define BULKHEAD_CONSOLE_JUDGE_H
+
+#include "console/console.h"
+#include "policy/policy.h"
+
+/* Newest revisions that are not deleted: kind, name, revision, text, time, author. ?1: kind or NULL. */
+#define POLICIES_IN_FORCE                                                                                                \
+    "SELECT p.kind, p.name, p.revision, p.text, p.time, p.author FROM policy p JOIN (SELECT kind, name, max(revision) AS r " \
+    "FROM policy GROUP BY kind, name) m ON m.kind = p.kind AND m.name = p.name AND m.r = p.revision "                      \
+    "WHERE p.deleted = 0 AND (?1 IS NULL OR p.kind = ?1) ORDER BY p.kind, p.name"
+
+struct judged_doc {
+    struct str kind, name, text;
+};
+/* Documents of a text, each checked whole. notices: what this build does not put into force. */
+int judge_documents(struct arena *a, struct str text, struct judged_doc **ret, size_t *ret_n, struct str **notices,
+                    size_t *notices_n, struct err *e);
+/* Revision of the set; an error says that they do not go together. */
+int judge_revision(struct arena *a, const struct policy_source *sources, size_t n, struct str *ret, struct err *e);
+
+struct intel_state {
+    struct str revision; /* empty: none */
+    int64_t size, built, uploaded;
+    struct str key;      /* PEM; empty: none */
+};
+void intel_state(struct console *c, struct arena *a, struct intel_state *ret);
+
+#endif

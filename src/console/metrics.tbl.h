@@ -1,0 +1,13 @@
+/* METRIC(id, help): counters of the console; exposed as bulkhead_console_<id>_total. */
+METRIC(requests, "answered requests, both ports")
+METRIC(errors, "answers with a status of 500 or more")
+METRIC(logins_failed, "wrong user, password or too many tries")
+METRIC(unauthenticated, "requests without a good token or certificate")
+METRIC(forbidden, "requests that the role may not make")
+METRIC(events, "events stored")
+METRIC(events_duplicate, "events sent again and not stored twice")
+METRIC(events_refused, "batches refused")
+METRIC(enrolled, "agents enrolled")
+METRIC(renewed, "certificates renewed")
+METRIC(reports, "scan reports stored")
+METRIC(policies_applied, "policy documents that got a new revision")

@@ -1,0 +1,23 @@
+/* PERMISSION(id, name, admin, operator, auditor, ci): what each role may do. The one list: routes name these, api/openapi.yaml
+ * repeats the names, whoami shows them. PUBLIC needs no token, SELF any. */
+PERMISSION(PUBLIC, "public", 1, 1, 1, 1)
+PERMISSION(SELF, "self", 1, 1, 1, 1)
+PERMISSION(METRICS_READ, "metrics.read", 1, 1, 1, 0)
+PERMISSION(USERS_READ, "users.read", 1, 0, 1, 0)
+PERMISSION(USERS_WRITE, "users.write", 1, 0, 0, 0)
+PERMISSION(TOKENS_READ, "tokens.read", 1, 1, 1, 0)
+PERMISSION(TOKENS_WRITE, "tokens.write", 1, 1, 0, 0)
+PERMISSION(AGENTS_READ, "agents.read", 1, 1, 1, 0)
+PERMISSION(AGENTS_WRITE, "agents.write", 1, 1, 0, 0)
+PERMISSION(POLICIES_READ, "policies.read", 1, 1, 1, 1)
+PERMISSION(POLICIES_WRITE, "policies.write", 1, 1, 0, 0)
+PERMISSION(INTEL_READ, "intel.read", 1, 1, 1, 1)
+PERMISSION(INTEL_WRITE, "intel.write", 1, 1, 0, 0)
+PERMISSION(INTEL_KEY, "intel.key", 1, 0, 0, 0)
+PERMISSION(IMAGES_READ, "images.read", 1, 1, 1, 1)
+PERMISSION(REPORTS_WRITE, "reports.write", 1, 1, 0, 1)
+PERMISSION(CONTAINERS_READ, "containers.read", 1, 1, 1, 0)
+PERMISSION(EVENTS_READ, "events.read", 1, 1, 1, 0)
+PERMISSION(AUDIT_READ, "audit.read", 1, 0, 1, 0)
+/* the agents' port: a certificate instead of a token */
+PERMISSION(AGENT, "agent", 0, 0, 0, 0)
