@@ -75,7 +75,7 @@ static int render(struct console *c, struct arena *a, struct json_writer *w, str
     if (r < 0)
         return r;
     struct str policy_revision = STR_NONE;
-    if ((r = judge_revision(a, sources, n, &policy_revision, e)) < 0)
+    if ((r = judge_policies(c, sources, n, a, &policy_revision, e)) < 0)
         return err_wrap(e, "stored policies");
     json_w_kstr(w, "policy_revision", policy_revision);
     struct intel_state in;

@@ -54,6 +54,7 @@ struct console_opts {
 
 struct config;
 struct ingest;
+struct judge;
 
 struct console {
     struct console_opts o;
@@ -66,11 +67,13 @@ struct console {
     const char *agents_url;
     int64_t certificate_renew; /* when the servers' certificate is half used: start again */
     struct config *config;     /* locked inside */
+    struct judge *judge;       /* locked inside */
     struct ingest *ingest;     /* under the store's write lock */
     struct limiter *limiter;
     struct str nobody;         /* a hash for unknown users: checking them takes as long */
     atomic_int hashing;        /* argon2id runs now */
     atomic_bool audit_broken;
+    atomic_bool outdated;      /* verdicts: policy or intel changed */
     struct metrics metrics;
 };
 
@@ -167,9 +170,6 @@ int config_refresh(struct console *c, struct err *e); /* build it again; wakes a
 struct str config_revision(struct console *c, struct arena *a);
 struct str config_body(struct console *c, struct arena *a, struct str *ret_revision);
 
-/* ---- intel (intel.c) ---- */
-int intel_load_current(struct console *c, struct err *e);
-
 /* ---- events ---- */
 struct ingest *ingest_new(void);
 void ingest_free(struct ingest *in);
@@ -181,10 +181,11 @@ struct ingest_result {
 /* text: JSON lines. Stores all or nothing. */
 int ingest_batch(struct console *c, struct arena *a, struct str agent, struct str text, uint64_t after, bool force,
                  struct ingest_result *ret, struct err *e);
+struct event;
+int ingest_own(struct console *c, struct event *ev, struct err *e); /* an event of the console itself */
 
 /* ---- images ---- */
-int report_store(struct console *c, struct arena *a, const struct json_value *body, struct str source, bool answer,
-                 struct json_writer *w, struct str *ret_id, struct err *e);
-int images_reassess(struct console *c, struct err *e); /* policy or intel changed */
+void images_outdated(struct console *c); /* policy or intel changed: console_tick() judges all again */
+int images_reassess(struct console *c, struct err *e);
 
 #endif

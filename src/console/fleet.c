@@ -93,7 +93,7 @@ int agents_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     return buf_check(&b, e);
 }
 
-static int revoke(struct httpd_request *rq, struct httpd_answer *an, bool forget, struct err *e)
+static int end_access(struct httpd_request *rq, struct httpd_answer *an, bool forget, struct err *e)
 {
     struct console *c = console_of(rq);
     struct db *db;
@@ -114,8 +114,8 @@ static int revoke(struct httpd_request *rq, struct httpd_answer *an, bool forget
     return reply_ok(rq, an);
 }
 
-int agents_revoke(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return revoke(rq, an, false, e); }
-int agents_delete(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return revoke(rq, an, true, e); }
+int agents_revoke(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return end_access(rq, an, false, e); }
+int agents_delete(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return end_access(rq, an, true, e); }
 
 /* ---- what agents say ---- */
 

@@ -3,6 +3,7 @@
  * is on disk before the agent hears "ack".
  *
  * Exactly once in the store: the agent's high-water mark moves in the same transaction as its events. */
+#include "base/encode.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "console/console.h"
@@ -306,8 +307,8 @@ static int check_memory(struct ingest *in, struct db *db, struct err *e)
 int ingest_batch(struct console *c, struct arena *a, struct str agent, struct str text, uint64_t after, bool force,
                  struct ingest_result *ret, struct err *e)
 {
-    struct row *rows;
-    size_t n;
+    struct row *rows = NULL;
+    size_t n = 0;
     struct db *db;
     struct db_rows q;
     int r = read_lines(a, text, after, &rows, &n, ret, e);
@@ -427,4 +428,40 @@ int agent_events(struct httpd_request *rq, struct httpd_answer *an, struct err *
     json_w_ki64(&rp.w, "stored", (int64_t)res.stored);
     json_w_ki64(&rp.w, "duplicates", (int64_t)res.duplicates);
     return reply_send(&rp, rq, an, e);
+}
+
+/* ---- the console's own ---- */
+
+int ingest_own(struct console *c, struct event *ev, struct err *e)
+{
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_EVENT);
+    char id[ULID_TEXT];
+    struct db *db;
+    int r = store_write(c->store, &db, e);
+    if (r < 0)
+        return r;
+    struct db_rows q;
+    if ((r = (int)db_run(db, e, "INSERT INTO setting(name, value) VALUES('events.seq', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1",
+                         "")) < 0)
+        return store_abort(c->store, r);
+    if (db_query(db, &q, e, "SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'events.seq'", "") > 0)
+        ev->seq = (uint64_t)db_i64(&q, 0);
+    db_end(&q);
+    ev->time = time_now();
+    ev->id = ulid_make(ev->time, id);
+    struct json_writer w = JSON_WRITER(&b);
+    event_write(&w, ev);
+    struct row row = {.line = buf_str(&b), .host = ev->host, .container = STR(""), .name = STR(""), .image = STR(""),
+                      .type = str_c(event_type_name(ev->type)), .control = str_c(event_control_name(ev->control)),
+                      .action = str_c(event_action_name(ev->action)), .outcome = str_c(event_outcome_name(ev->outcome)),
+                      .seq = (int64_t)ev->seq, .time = ev->time, .severity = ev->severity};
+    if ((r = buf_check(&b, e)) < 0 || (r = check_memory(c->ingest, db, e)) < 0 ||
+        (r = store_rows(c->ingest, db, STR("console"), &row, 1, e)) < 0) {
+        forget(c->ingest);
+        return store_abort(c->store, r);
+    }
+    if ((r = store_commit(c->store, e)) < 0)
+        return r;
+    httpd_wake(c->people, TOPIC_EVENTS);
+    return 0;
 }

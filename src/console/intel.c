@@ -144,8 +144,9 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
         audit_one(rq, "intel.put", STR(""), "failed", audit_detail(rq->a, "error", str_c(e->msg)), &ignored);
         return r;
     }
-    if ((r = config_refresh(c, e)) < 0 || (r = images_reassess(c, e)) < 0)
+    if ((r = judge_intel(c, e)) < 0 || (r = config_refresh(c, e)) < 0)
         return r;
+    images_outdated(c);
     return answer_state(rq, an, e);
 }
 

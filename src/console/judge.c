@@ -1,6 +1,35 @@
 #include "console/judge.h"
 
+#include "base/fs.h"
+#include "base/limits.h"
+#include "scan/assess.h"
+
 static const char *const kinds[POLICY_KINDS] = {"ImagePolicy", "ContainerPolicy", "AccessPolicy"};
+
+struct judge {
+    pthread_mutex_t lock;
+    struct policy_set *set;
+    struct intel *intel;
+};
+
+struct judge *judge_new(void)
+{
+    struct judge *g = calloc(1, sizeof(*g));
+    if (!g)
+        abort();
+    pthread_mutex_init(&g->lock, NULL);
+    return g;
+}
+
+void judge_free(struct judge *g)
+{
+    if (!g)
+        return;
+    policy_set_unref(g->set);
+    intel_unref(g->intel);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
 
 int judge_documents(struct arena *a, struct str text, struct judged_doc **ret, size_t *ret_n, struct str **notices,
                     size_t *notices_n, struct err *e)
@@ -25,12 +54,67 @@ int judge_documents(struct arena *a, struct str text, struct judged_doc **ret, s
     return 0;
 }
 
-int judge_revision(struct arena *a, const struct policy_source *sources, size_t n, struct str *ret, struct err *e)
+int judge_set(const struct policy_source *sources, size_t n, struct err *e)
 {
     _cleanup_(policy_set_unrefp) struct policy_set *set = NULL;
+    return policy_set_parse(sources, n, &set, e);
+}
+
+int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a, struct str *ret_revision,
+                   struct err *e)
+{
+    struct policy_set *set = NULL;
     int r = policy_set_parse(sources, n, &set, e);
     if (r < 0)
         return r;
-    *ret = arena_str(a, policy_set_revision(set));
+    *ret_revision = arena_str(a, policy_set_revision(set));
+    pthread_mutex_lock(&c->judge->lock);
+    struct policy_set *old = c->judge->set;
+    c->judge->set = set;
+    pthread_mutex_unlock(&c->judge->lock);
+    policy_set_unref(old);
     return 0;
+}
+
+int judge_intel(struct console *c, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
+    struct intel *fresh = NULL;
+    const char *path = arena_printf(a, STR_FMT "/intel.db", STR_ARG(c->o.state));
+    int r = 0;
+    if (fs_exists(path))
+        r = intel_open(path, arena_printf(a, STR_FMT "/intel.pub", STR_ARG(c->o.state)), 0, &fresh, e);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&c->judge->lock);
+    struct intel *old = c->judge->intel;
+    c->judge->intel = fresh;
+    pthread_mutex_unlock(&c->judge->lock);
+    intel_unref(old);
+    return 0;
+}
+
+int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names, size_t names_n,
+                 struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e)
+{
+    pthread_mutex_lock(&c->judge->lock);
+    _cleanup_(policy_set_unrefp) struct policy_set *set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
+    _cleanup_(intel_unrefp) struct intel *intel = c->judge->intel ? intel_ref(c->judge->intel) : NULL;
+    pthread_mutex_unlock(&c->judge->lock);
+    struct inventory inv;
+    struct assessment as;
+    int r = inventory_read(a, report, &inv, e);
+    if (r < 0)
+        return r;
+    struct assess_input in = {.inventory = &inv, .intel = intel, .policy = set, .now = time_now(), .names = names_n ? names : NULL,
+                              .names_n = names_n};
+    if ((r = assess(a, &in, &as, e)) < 0)
+        return r;
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
+    struct json_writer w = JSON_WRITER(&b);
+    verdict_write(&w, &as.verdict);
+    *ret = arena_str(a, buf_str(&b));
+    *ret_allow = as.verdict.allow;
+    *ret_until = as.verdict.valid_until;
+    return buf_check(&b, e);
 }

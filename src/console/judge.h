@@ -17,8 +17,18 @@ struct judged_doc {
 /* Documents of a text, each checked whole. notices: what this build does not put into force. */
 int judge_documents(struct arena *a, struct str text, struct judged_doc **ret, size_t *ret_n, struct str **notices,
                     size_t *notices_n, struct err *e);
-/* Revision of the set; an error says that they do not go together. */
-int judge_revision(struct arena *a, const struct policy_source *sources, size_t n, struct str *ret, struct err *e);
+/* An error says that they do not go together. */
+int judge_set(const struct policy_source *sources, size_t n, struct err *e);
+
+/* ---- the policies and the intel in force: snapshots that judging borrows ---- */
+struct judge *judge_new(void);
+void judge_free(struct judge *g);
+int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a, struct str *ret_revision,
+                   struct err *e); /* from now on */
+int judge_intel(struct console *c, struct err *e); /* read STATE/intel.db again; none is fine */
+/* The verdict on a scan report, as JSON; *ret_allow, *ret_until as in it. */
+int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names, size_t names_n,
+                 struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e);
 
 struct intel_state {
     struct str revision; /* empty: none */

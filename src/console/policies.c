@@ -143,13 +143,12 @@ static int check_set(struct db *db, struct arena *a, struct err *e)
     struct db_rows q;
     struct policy_source *s = NULL;
     size_t n = 0, cap = 0;
-    struct str ignored;
     int r;
     for (r = db_query(db, &q, e, POLICIES_IN_FORCE, "z", NULL); r > 0; r = db_next(&q, e)) {
         s = arena_grow(a, s, n, &cap, sizeof(*s));
         s[n++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))), db_copy(a, &q, 3), db_i64(&q, 2)};
     }
-    return r < 0 ? r : judge_revision(a, s, n, &ignored, e);
+    return r < 0 ? r : judge_set(s, n, e);
 }
 
 static int apply_all(struct httpd_request *rq, struct db *db, const struct judged_doc *docs, size_t n, struct change *changes,
@@ -218,10 +217,8 @@ int policies_apply(struct httpd_request *rq, struct httpd_answer *an, struct err
     for (size_t i = 0; i < notices_n; i++)
         json_w_str(&rp.w, notices[i]);
     json_w_end(&rp.w);
-    if (any && !dry && (r = images_reassess(c, e)) < 0) {
-        reply_free(&rp);
-        return r;
-    }
+    if (any && !dry)
+        images_outdated(c);
     return reply_send(&rp, rq, an, e);
 }
 
@@ -242,7 +239,8 @@ int policies_delete(struct httpd_request *rq, struct httpd_answer *an, struct er
     if (r < 0 || (r = audit_add(db, rq, "policy.delete", arena_strf(rq->a, STR_FMT "/" STR_FMT, STR_ARG(rq->param[0]),
                                                                    STR_ARG(rq->param[1])), "ok", STR_NONE, e)) < 0)
         return store_abort(c->store, r);
-    if ((r = store_commit(c->store, e)) < 0 || (r = config_refresh(c, e)) < 0 || (r = images_reassess(c, e)) < 0)
+    if ((r = store_commit(c->store, e)) < 0 || (r = config_refresh(c, e)) < 0)
         return r;
+    images_outdated(c);
     return reply_ok(rq, an);
 }

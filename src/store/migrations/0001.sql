@@ -80,7 +80,8 @@ CREATE TABLE image(
     report BLOB,                         -- zstd
     report_size INTEGER,
     allow INTEGER,
-    verdict TEXT
+    verdict TEXT,
+    valid_until INTEGER
 ) STRICT;
 
 CREATE TABLE image_name(

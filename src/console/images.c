@@ -1,0 +1,341 @@
+/* images: scan reports and the verdicts on them. A report is kept once per image id, compressed; its verdict is computed
+ * here from it, by this console's policies and intel, again whenever one of them changes or the verdict runs out. */
+#include "base/limits.h"
+#include "console/console.h"
+#include "console/judge.h"
+#include "format/digest.h"
+
+#include <zstd.h>
+
+#define NAMES_MAX 256
+
+static struct str pack(struct arena *a, struct str s)
+{
+    size_t room = ZSTD_compressBound(s.n);
+    char *p = arena_alloc(a, room);
+    size_t n = ZSTD_compress(p, room, s.p, s.n, 3);
+    return ZSTD_isError(n) ? STR_NONE : str_n(p, n);
+}
+
+static int unpack(struct arena *a, struct str packed, int64_t size, struct str *ret, struct err *e)
+{
+    if (size < 0 || size > (int64_t)LIMIT_HTTP_BODY * 2)
+        return err_set(e, EBADMSG, "stored report: bad size");
+    char *p = arena_alloc(a, (size_t)size + 1);
+    size_t n = ZSTD_decompress(p, (size_t)size, packed.p, packed.n);
+    if (ZSTD_isError(n) || n != (size_t)size)
+        return err_set(e, EBADMSG, "stored report: damaged");
+    *ret = str_n(p, n);
+    return 0;
+}
+
+void images_outdated(struct console *c) { atomic_store(&c->outdated, true); }
+
+/* ---- reading ---- */
+
+static void w_names(struct json_writer *w, struct db *db, struct str id)
+{
+    struct db_rows q;
+    json_w_karray(w, "names");
+    for (int r = db_query(db, &q, NULL, "SELECT name FROM image_name WHERE image = ?1 ORDER BY seen DESC, name LIMIT 256", "s", id);
+         r > 0; r = db_next(&q, NULL))
+        json_w_str(w, db_str(&q, 0));
+    json_w_end(w);
+}
+
+#define IMAGE_COLUMNS "SELECT i.id, i.first_seen, i.scanned, i.source, i.verdict FROM image i "
+
+static void w_image(struct arena *a, struct json_writer *w, struct db *db, const struct db_rows *q)
+{
+    struct str id = db_copy(a, q, 0);
+    json_w_object(w);
+    json_w_kstr(w, "id", id);
+    w_names(w, db, id);
+    w_instant(w, "first_seen", db_i64(q, 1));
+    w_instant(w, "scanned", db_i64(q, 2));
+    json_w_kstr(w, "source", db_str(q, 3));
+    json_w_key(w, "verdict");
+    json_w_raw(w, db_null(q, 4) ? STR("null") : db_str(q, 4));
+    json_w_end(w);
+}
+
+int images_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct str words[1], allow = httpd_query(rq, "allow"), cursor = httpd_query(rq, "cursor");
+    struct str word = query_words(rq, words, 1) ? words[0] : STR_NONE, last = STR_NONE;
+    uint64_t limit = PAGE_DEFAULT, n = 0;
+    int r = httpd_query_u64(rq, "limit", 1, PAGE_MAX, &limit, e);
+    if (r < 0)
+        return r;
+    if (allow.p && !str_eqc(allow, "true") && !str_eqc(allow, "false"))
+        return err_set(e, EINVAL, "allow: expected true or false");
+    struct db_rows q;
+    struct db *db = store_read(c->store);
+    struct reply rp;
+    reply_init(&rp, LIMIT_REQUEST_ARENA / 2);
+    json_w_karray(&rp.w, "items");
+    for (r = db_query(db, &q, e,
+                      IMAGE_COLUMNS "WHERE i.id > coalesce(?1, '') AND (?2 < 0 OR i.allow = ?2) AND (?3 IS NULL OR i.id LIKE ?3 ESCAPE '\\' OR "
+                      "EXISTS (SELECT 1 FROM image_name n WHERE n.image = i.id AND n.name LIKE ?3 ESCAPE '\\')) ORDER BY i.id LIMIT ?4",
+                      "sisi", cursor, (int64_t)(allow.p ? str_eqc(allow, "true") : -1), word, (int64_t)limit);
+         r > 0; r = db_next(&q, e), n++) {
+        last = db_copy(rq->a, &q, 0);
+        w_image(rq->a, &rp.w, db, &q);
+    }
+    store_done(c->store, db);
+    json_w_end(&rp.w);
+    json_w_kstr(&rp.w, "next", n == limit ? last : STR_NONE);
+    if (r < 0) {
+        reply_free(&rp);
+        return r;
+    }
+    return reply_send(&rp, rq, an, e);
+}
+
+/* sha256:HEX, HEX, or a name: the image that was seen under it last. */
+static int resolve(struct db *db, struct arena *a, struct str given, struct str *ret, struct err *e)
+{
+    struct str id = given.n == 64 ? arena_strf(a, "sha256:" STR_FMT, STR_ARG(given)) : given;
+    struct db_rows q;
+    int r = db_query(db, &q, e,
+                     "SELECT id FROM image WHERE id = ?1 UNION ALL SELECT * FROM (SELECT image FROM image_name WHERE name = ?2 "
+                     "ORDER BY seen DESC LIMIT 1) LIMIT 1", "ss", id, given);
+    if (r > 0)
+        *ret = db_copy(a, &q, 0);
+    db_end(&q);
+    return r == 0 ? err_set(e, ENOENT, "there is no image " STR_FMT " here", STR_ARG(given)) : r < 0 ? r : 0;
+}
+
+static int write_one(struct db *db, struct arena *a, struct str id, struct buf *b, struct err *e)
+{
+    struct db_rows q;
+    struct json_writer w = JSON_WRITER(b);
+    int r = db_query(db, &q, e, IMAGE_COLUMNS "WHERE i.id = ?1", "s", id);
+    if (r > 0)
+        w_image(a, &w, db, &q);
+    db_end(&q);
+    return r < 0 ? r : buf_check(b, e);
+}
+
+int images_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct db *db = store_read(c->store);
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
+    struct str id;
+    int r = resolve(db, rq->a, rq->param[0], &id, e);
+    if (r >= 0)
+        r = write_one(db, rq->a, id, &b, e);
+    store_done(c->store, db);
+    an->body = arena_str(rq->a, buf_str(&b));
+    return r;
+}
+
+static int load_report(struct db *db, struct arena *a, struct str id, struct str *ret, int64_t *ret_scanned, struct str *ret_source,
+                       struct err *e)
+{
+    struct db_rows q;
+    int r = db_query(db, &q, e, "SELECT report, report_size, scanned, source FROM image WHERE id = ?1 AND report IS NOT NULL", "s", id);
+    if (r > 0) {
+        r = unpack(a, db_str(&q, 0), db_i64(&q, 1), ret, e);
+        *ret_scanned = db_i64(&q, 2);
+        *ret_source = db_copy(a, &q, 3);
+        db_end(&q);
+        return r;
+    }
+    return r < 0 ? r : err_set(e, ENOENT, "there is no report on " STR_FMT " here", STR_ARG(id));
+}
+
+int images_report(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct db *db = store_read(c->store);
+    struct str id, source;
+    int64_t scanned;
+    int r = resolve(db, rq->a, rq->param[0], &id, e);
+    if (r >= 0)
+        r = load_report(db, rq->a, id, &an->body, &scanned, &source, e);
+    store_done(c->store, db);
+    return r;
+}
+
+/* Agents trust what pipelines and people handed in and what they found themselves, not each other. */
+int agent_inventory(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct db *db = store_read(c->store);
+    struct str report, source;
+    int64_t scanned = 0;
+    int r = load_report(db, rq->a, rq->param[0], &report, &scanned, &source, e);
+    store_done(c->store, db);
+    if (r < 0)
+        return r;
+    if (str_starts(source, STR("agent:")) && !str_eq(source, principal_of(rq)->actor))
+        return err_set(e, ENOENT, "there is no report on " STR_FMT " here", STR_ARG(rq->param[0]));
+    struct reply rp;
+    reply_init(&rp, LIMIT_REQUEST_ARENA / 2);
+    json_w_key(&rp.w, "report");
+    json_w_raw(&rp.w, report);
+    w_instant(&rp.w, "stored", scanned);
+    return reply_send(&rp, rq, an, e);
+}
+
+/* ---- storing ---- */
+
+struct incoming {
+    struct str id, names[NAMES_MAX];
+    size_t names_n;
+    struct str report, packed, verdict; /* rendered; p NULL: none */
+    bool allow;
+    int64_t until;
+};
+
+static int read_incoming(struct console *c, struct arena *a, const struct json_value *body, struct incoming *in, struct err *e)
+{
+    const struct json_value *report = json_get(body, "report"), *verdict = json_get(body, "verdict");
+    in->id = json_str(json_get(body, "image_id"));
+    if (!digest_valid(in->id))
+        return err_set(e, EINVAL, "image_id: expected sha256: and 64 hex digits");
+    JSON_EACH(json_get(body, "names"), it) {
+        struct str s = json_str(it);
+        if (s.n && s.n <= 512 && in->names_n < NAMES_MAX)
+            in->names[in->names_n++] = s;
+    }
+    in->until = TIME_NEVER;
+    if (verdict && verdict->type == JSON_OBJECT) {
+        _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
+        struct json_writer w = JSON_WRITER(&b);
+        json_w_value(&w, verdict);
+        in->verdict = arena_str(a, buf_str(&b));
+        in->allow = json_bool(json_get(verdict, "allow"), false);
+    }
+    if (!report || report->type != JSON_OBJECT)
+        return 0;
+    struct str inside = json_str(json_path(report, "image.id"));
+    if (!inside.p)
+        inside = json_str(json_get(report, "image_id"));
+    if (inside.n && !str_eq(inside, in->id))
+        return err_set(e, EINVAL, "image_id: the report is about " STR_FMT, STR_ARG(inside));
+    int r = judge_report(c, a, report, in->names, in->names_n, &in->verdict, &in->allow, &in->until, e);
+    if (r < 0)
+        return err_wrap(e, "report");
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY * 2);
+    struct json_writer w = JSON_WRITER(&b);
+    json_w_value(&w, report);
+    in->report = arena_str(a, buf_str(&b));
+    in->packed = pack(a, in->report);
+    return buf_check(&b, e);
+}
+
+static int put_image(struct db *db, const struct incoming *in, struct str source, struct err *e)
+{
+    int64_t now = time_now();
+    int r = (int)db_run(db, e, "INSERT INTO image(id, first_seen) VALUES(?1, ?2) ON CONFLICT DO NOTHING", "si", in->id, now);
+    /* What an agent says never takes the place of what a pipeline or a person handed in. */
+    if (r >= 0 && in->report.p)
+        r = (int)db_run(db, e,
+                        "UPDATE image SET report = ?2, report_size = ?3, scanned = ?4, source = ?5, verdict = ?6, allow = ?7, "
+                        "valid_until = ?8 WHERE id = ?1 AND (?5 NOT LIKE 'agent:%' OR source IS NULL OR source LIKE 'agent:%')",
+                        "sbiissii", in->id, in->packed, (int64_t)in->report.n, now, source, in->verdict, (int64_t)in->allow, in->until);
+    else if (r >= 0 && in->verdict.p)
+        r = (int)db_run(db, e, "UPDATE image SET verdict = ?2, allow = ?3, source = coalesce(source, ?4) WHERE id = ?1 AND report IS NULL",
+                        "ssis", in->id, in->verdict, (int64_t)in->allow, source);
+    for (size_t i = 0; i < in->names_n && r >= 0; i++)
+        r = (int)db_run(db, e, "INSERT INTO image_name(name, image, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET seen = ?3", "ssi",
+                        in->names[i], in->id, now);
+    return r < 0 ? r : 0;
+}
+
+static int take(struct httpd_request *rq, struct incoming *in, bool audited, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct json_value *v;
+    struct db *db;
+    int r = body_json(rq, &v, e);
+    if (r < 0 || (r = read_incoming(c, rq->a, v, in, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
+        return r;
+    if ((r = put_image(db, in, principal_of(rq)->actor, e)) < 0 ||
+        (audited && (r = audit_add(db, rq, "report.put", in->id, "ok", STR_NONE, e)) < 0))
+        return store_abort(c->store, r);
+    if ((r = store_commit(c->store, e)) < 0)
+        return r;
+    atomic_fetch_add(&c->metrics.reports, 1);
+    return 0;
+}
+
+int reports_post(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct console *c = console_of(rq);
+    struct incoming *in = arena_new_of(rq->a, struct incoming);
+    int r = take(rq, in, true, e);
+    if (r < 0)
+        return r;
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
+    struct db *db = store_read(c->store);
+    r = write_one(db, rq->a, in->id, &b, e);
+    store_done(c->store, db);
+    an->body = arena_str(rq->a, buf_str(&b));
+    return r;
+}
+
+int agent_report(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    struct incoming *in = arena_new_of(rq->a, struct incoming);
+    int r = take(rq, in, false, e);
+    if (r < 0)
+        return r;
+    struct reply rp;
+    reply_init(&rp, 4096);
+    json_w_kstr(&rp.w, "image_id", in->id);
+    json_w_kbool(&rp.w, "stored", true);
+    return reply_send(&rp, rq, an, e);
+}
+
+/* ---- judging again ---- */
+
+static int judge_again(struct console *c, struct str id, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(2 * (size_t)LIMIT_REQUEST_ARENA);
+    struct str names[NAMES_MAX], text, source, verdict;
+    struct json_value *report;
+    struct db_rows q;
+    struct db *db = store_read(c->store);
+    int64_t scanned, until;
+    size_t n = 0;
+    bool allow;
+    int r = load_report(db, a, id, &text, &scanned, &source, e);
+    for (int more = r < 0 ? 0 : db_query(db, &q, e, "SELECT name FROM image_name WHERE image = ?1 LIMIT 256", "s", id); more > 0;
+         more = db_next(&q, e))
+        names[n++] = db_copy(a, &q, 0);
+    store_done(c->store, db);
+    if (r < 0 || (r = json_parse(a, text, 0, &report, e)) < 0 ||
+        (r = judge_report(c, a, report, names, n, &verdict, &allow, &until, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
+        return r;
+    if ((r = (int)db_run(db, e, "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4 WHERE id = ?1 AND scanned = ?5", "ssiii", id,
+                         verdict, (int64_t)allow, until, scanned)) < 0)
+        return store_abort(c->store, r);
+    return store_commit(c->store, e);
+}
+
+/* All of them when policy or intel changed, else those whose verdict has run out. */
+int images_reassess(struct console *c, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(64u << 20);
+    bool all = atomic_exchange(&c->outdated, false);
+    struct str *ids = NULL;
+    size_t n = 0, cap = 0;
+    struct db_rows q;
+    struct db *db = store_read(c->store);
+    int r, failed = 0;
+    for (r = db_query(db, &q, e, "SELECT id FROM image WHERE report IS NOT NULL AND (?1 OR valid_until <= ?2)", "ii", (int64_t)all,
+                      time_now()); r > 0; r = db_next(&q, e)) {
+        ids = arena_grow(a, ids, n, &cap, sizeof(*ids));
+        ids[n++] = db_copy(a, &q, 0);
+    }
+    store_done(c->store, db);
+    for (size_t i = 0; i < n && r >= 0; i++)
+        if (judge_again(c, ids[i], e) < 0)
+            failed = -e->code;
+    return r < 0 ? r : failed;
+}
