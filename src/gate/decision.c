@@ -206,7 +206,7 @@ static ssize_t read_some(void *ctx, void *p, size_t n, struct err *e)
 static int stored_names(struct arena *a, const char *path, struct str *names, size_t *n, struct err *e)
 {
     int t;
-    struct json_value *image;
+    struct json_value *list;
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, "%s", path);
@@ -214,14 +214,14 @@ static int stored_names(struct arena *a, const char *path, struct str *names, si
     if ((t = json_next(j, e)) < 0)
         return t;
     while ((t = json_next(j, e)) == JSON_KEY) {
-        if (!str_eqc(json_text(j), "image")) {
+        if (!str_eqc(json_text(j), "names")) {
             if ((t = json_skip(j, e)) < 0)
                 return t;
             continue;
         }
-        if ((t = json_value_read(j, a, &image, e)) < 0)
+        if ((t = json_value_read(j, a, &list, e)) < 0)
             return t;
-        JSON_EACH(json_get(image, "names"), it)
+        JSON_EACH(list, it)
             if (*n < NAMES_MAX && !has_name(names, *n, json_str(it)))
                 names[(*n)++] = json_str(it);
         return 0;
