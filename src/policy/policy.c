@@ -76,7 +76,8 @@ static int read_name(struct reading *r, const struct yml *doc)
     return 0;
 }
 
-/* Files written by the agent (agent/install.c) carry the revision that the console gave a document in its first line. */
+/* Files written by the agent (agent/install.c) carry the revision that the console gave a document in its first line.
+ */
 static int64_t written_revision(struct str text)
 {
     struct str line;

@@ -194,10 +194,10 @@ static int64_t next_turn(const struct image_rule *rule, const struct image_subje
     }
 }
 
-static struct str describe(struct arena *a, const struct finding *f)
+static struct str describe(struct arena *a, const struct image_rule *rule, const struct finding *f)
 {
     if (!f)
-        return STR("the image");
+        return arena_strf(a, "the image matches \"" STR_FMT "\"", STR_ARG(rule->text));
     struct str package =
         f->package ? arena_strf(a, STR_FMT " " STR_FMT, STR_ARG(f->package->name), STR_ARG(f->package->version))
                    : STR_NONE;
@@ -246,7 +246,7 @@ static void fired(struct judging *j, const struct image_policy *p, const struct 
         grace_end <= j->in->now)
         grace_end = 0;
     struct reason *r = add_reason(j);
-    struct str what = describe(j->a, f);
+    struct str what = describe(j->a, rule, f);
     char text[TIME_TEXT];
     r->deny = rule->deny;
     r->policy = p->name;
@@ -327,8 +327,11 @@ static void built_in(struct judging *j)
         if (f->kind != FINDING_VULN || f->status == VULN_NOT_AFFECTED || f->severity < j->in->fail_on)
             continue;
         struct reason *r = add_reason(j);
-        *r = (struct reason){
-            .deny = true, .policy = STR("fail-on"), .finding = f->id, .exception = STR(""), .text = describe(j->a, f)};
+        *r = (struct reason){.deny = true,
+                             .policy = STR("fail-on"),
+                             .finding = f->id,
+                             .exception = STR(""),
+                             .text = describe(j->a, NULL, f)};
         r->rule = arena_strf(j->a, "vuln.severity >= %s", vuln_severity_name(j->in->fail_on));
         r->package =
             f->package ? arena_strf(j->a, STR_FMT " " STR_FMT, STR_ARG(f->package->name), STR_ARG(f->package->version))

@@ -286,7 +286,7 @@ static void test_rules(void **state)
     setup(&j, a, NULL, 0);
     run(&j, none);
     assert_int_equal(j.v.reasons_n, 2);
-    assert_string_equal(j.v.reasons[0].text.p, "the image");
+    assert_string_equal(j.v.reasons[0].text.p, "the image matches \"not package exists\"");
 }
 
 static void test_built_in(void **state)
