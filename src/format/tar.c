@@ -109,13 +109,19 @@ bool tar_is_header(const void *block)
 {
     const unsigned char *p = block;
     uint64_t want;
-    int64_t u = 0, s = 0;
-    for (unsigned i = 0; i < BLOCK; i++) {
-        unsigned char c = i >= 148 && i < 156 ? ' ' : p[i];
-        u += c;
-        s += (signed char)c;
-    }
-    return number(p + 148, 8, &want) && u != 8 * ' ' && ((int64_t)want == u || (int64_t)want == s);
+    unsigned sum = 0, field = 0, high = 0; /* high: bytes that are negative to those who summed signed chars */
+    for (unsigned i = 0; i < BLOCK; i++)
+        sum += p[i];
+    for (unsigned i = 148; i < 156; i++)
+        field += p[i];
+    sum = sum - field + 8 * ' ';
+    if (!number(p + 148, 8, &want) || sum == 8 * ' ')
+        return false;
+    if (want == sum)
+        return true;
+    for (unsigned i = 0; i < BLOCK; i++)
+        high += p[i] >= 128 && (i < 148 || i >= 156);
+    return (int64_t)want == (int64_t)sum - 256 * (int64_t)high;
 }
 
 static bool all_zero(const unsigned char *p)
