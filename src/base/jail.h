@@ -30,20 +30,20 @@
 #include <stdint.h>
 
 /* JAIL_PART(id, what the report calls it) */
-#define JAIL_PARTS(X)                                                            \
-    X(SECCOMP, "seccomp")           /* the allow-list; always there */           \
-    X(UNPRIVILEGED, "unprivileged") /* not uid 0 of the host, no capabilities */ \
-    X(LANDLOCK, "landlock")         /* file system closed a second time */       \
-    X(NETNS, "network namespace")                                                \
-    X(MOUNTNS, "mount namespace")                                                \
-    X(IPCNS, "ipc namespace")                                                    \
+#define JAIL_PARTS(X)                                                                                                  \
+    X(SECCOMP, "seccomp")           /* the allow-list; always there */                                                 \
+    X(UNPRIVILEGED, "unprivileged") /* not uid 0 of the host, no capabilities */                                       \
+    X(LANDLOCK, "landlock")         /* file system closed a second time */                                             \
+    X(NETNS, "network namespace")                                                                                      \
+    X(MOUNTNS, "mount namespace")                                                                                      \
+    X(IPCNS, "ipc namespace")                                                                                          \
     X(ROOT, "own root directory") /* empty, or `tree` */
 
 enum jail_part {
 #define X(id, name) JAIL_##id##_BIT,
     JAIL_PARTS(X)
 #undef X
-    JAIL_PARTS_N
+        JAIL_PARTS_N
 };
 
 struct jail_report {
@@ -56,8 +56,8 @@ enum {
 };
 
 struct jail_opts {
-    const char *name;      /* for messages */
-    const int *fds;        /* what the child keeps, under the same numbers */
+    const char *name; /* for messages */
+    const int *fds;   /* what the child keeps, under the same numbers */
     size_t fds_n;
     const int *tree;       /* a directory below which it may open for reading; NULL: it may open nothing. Without an
                             * own root and without Landlock on this host: -ENOTSUP. Paths are relative to *tree, or
@@ -68,9 +68,9 @@ struct jail_opts {
     uint64_t output_max;   /* bytes on `out` */
     uint64_t file_max;     /* size up to which it may write to files among fds; 0: none */
     int flags;
-    int (*child)(void *arg, int out, struct err *e);                         /* in the child */
-    int (*output)(void *arg, const void *p, size_t n, struct err *e);        /* in the caller; may be NULL */
-    void *arg;             /* for both; the child has its own copy */
+    int (*child)(void *arg, int out, struct err *e);                  /* in the child */
+    int (*output)(void *arg, const void *p, size_t n, struct err *e); /* in the caller; may be NULL */
+    void *arg;                                                        /* for both; the child has its own copy */
 };
 
 int jail_run(const struct jail_opts *o, struct jail_report *ret, struct err *e); /* ret may be NULL */

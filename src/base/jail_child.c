@@ -107,7 +107,8 @@ static unsigned new_root(const struct jail_opts *o, unsigned have)
     }
     if (!(have & (1u << JAIL_MOUNTNS_BIT)))
         return 0;
-    if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=555") < 0 ||
+    if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=555") <
+            0 ||
         chdir("/proc") < 0 || chroot(".") < 0 || chdir("/") < 0)
         return 0;
     return 1u << JAIL_ROOT_BIT;
@@ -205,7 +206,8 @@ static unsigned landlock(const struct jail_opts *o)
         return 0;
     if (version > (long)ARRAY_LEN(fs))
         version = ARRAY_LEN(fs);
-    struct landlock_ruleset rules = {.fs = fs[version - 1], .net = version >= 4 ? 3 : 0, .scoped = version >= 6 ? 3 : 0};
+    struct landlock_ruleset rules = {
+        .fs = fs[version - 1], .net = version >= 4 ? 3 : 0, .scoped = version >= 6 ? 3 : 0};
     size_t size = version >= 6 ? sizeof(rules) : version >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
     long fd = syscall(SYS_landlock_create_ruleset, &rules, size, 0);
     if (fd < 0)
@@ -245,7 +247,8 @@ static int lock_down(const struct jail_opts *o, pid_t parent, int out, int statu
         return r;
     have |= landlock(o);
     if (o->tree && !(have & (1u << JAIL_ROOT_BIT | 1u << JAIL_LANDLOCK_BIT)))
-        return err_set(e, ENOTSUP, "this host can neither chroot nor Landlock, so reading cannot be held to one directory");
+        return err_set(e, ENOTSUP,
+                       "this host can neither chroot nor Landlock, so reading cannot be held to one directory");
     if ((r = jail_seccomp(o, e)) < 0)
         return r;
     *ret_have = have | 1u << JAIL_SECCOMP_BIT;

@@ -1,7 +1,7 @@
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -34,7 +34,10 @@ static int works(void *arg, int out, struct err *e)
     return fs_write_all(out, text, (size_t)n, e);
 }
 
-static int fails(void *arg, int out, struct err *e) { return err_set(e, EBADMSG, "bad magic at %d", 7); }
+static int fails(void *arg, int out, struct err *e)
+{
+    return err_set(e, EBADMSG, "bad magic at %d", 7);
+}
 
 static int opens_host_file(void *arg, int out, struct err *e)
 {
@@ -136,7 +139,10 @@ static int crashes(void *arg, int out, struct err *e)
     return 0;
 }
 
-static int exits(void *arg, int out, struct err *e) { _exit(0); }
+static int exits(void *arg, int out, struct err *e)
+{
+    _exit(0);
+}
 
 static int lies(void *arg, int out, struct err *e)
 {
@@ -145,7 +151,10 @@ static int lies(void *arg, int out, struct err *e)
     return INT32_MIN;
 }
 
-static void *thread_main(void *arg) { return arg; }
+static void *thread_main(void *arg)
+{
+    return arg;
+}
 
 static int threads(void *arg, int out, struct err *e)
 {
@@ -184,7 +193,10 @@ static int reads_private(void *arg, int out, struct err *e)
 
 /* ---- the parent's side ---- */
 
-static int collect(void *arg, const void *p, size_t n, struct err *e) { return 0; }
+static int collect(void *arg, const void *p, size_t n, struct err *e)
+{
+    return 0;
+}
 
 static int run(int (*child)(void *, int, struct err *), struct jail_opts o, struct err *e)
 {

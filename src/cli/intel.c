@@ -14,24 +14,28 @@
 
 static void usage(FILE *f)
 {
-    fputs("usage: bulkhead intel build --feeds DIR --output FILE [--sign KEY] [--quiet]\n"
-          "       bulkhead intel verify --key KEY FILE\n"
-          "       bulkhead intel info [--key KEY] [--json] FILE\n"
-          "       bulkhead intel show [--key KEY] [--json] --intel FILE ID\n"
-          "       bulkhead intel diff A B\n\n"
-          "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their content,\n"
-          "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb JSON, OSV\n"
-          "        records, NVD API 2.0 pages (and feed 1.1), the KEV catalogue, EPSS scores. A file in no known format is\n"
-          "        named on standard error; one that cannot be parsed ends in exit 3 and nothing is written. Equal feeds\n"
-          "        give an equal revision. Feeds are parsed in a jail.\n"
-          "verify  checks the signature over all bytes, the inner structure, and the revision against the rows\n"
-          "info    revision, dates, counts by feed and release\n"
-          "show    everything known about a CVE, GHSA or any other id\n"
-          "diff    + advisories that only B has, - that only A has, ~ that changed; exit 0 equal, 1 different\n\n"
-          "Keys are ed25519 in PEM, made with openssl:\n"
-          "  openssl genpkey -algorithm ed25519 -out intel.key             --sign takes this one; keep it offline\n"
-          "  openssl pkey -in intel.key -pubout -out intel.pub             --key takes this one\n",
-          f);
+    fputs(
+        "usage: bulkhead intel build --feeds DIR --output FILE [--sign KEY] [--quiet]\n"
+        "       bulkhead intel verify --key KEY FILE\n"
+        "       bulkhead intel info [--key KEY] [--json] FILE\n"
+        "       bulkhead intel show [--key KEY] [--json] --intel FILE ID\n"
+        "       bulkhead intel diff A B\n\n"
+        "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their "
+        "content,\n"
+        "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb JSON, OSV\n"
+        "        records, NVD API 2.0 pages (and feed 1.1), the KEV catalogue, EPSS scores. A file in no known format "
+        "is\n"
+        "        named on standard error; one that cannot be parsed ends in exit 3 and nothing is written. Equal "
+        "feeds\n"
+        "        give an equal revision. Feeds are parsed in a jail.\n"
+        "verify  checks the signature over all bytes, the inner structure, and the revision against the rows\n"
+        "info    revision, dates, counts by feed and release\n"
+        "show    everything known about a CVE, GHSA or any other id\n"
+        "diff    + advisories that only B has, - that only A has, ~ that changed; exit 0 equal, 1 different\n\n"
+        "Keys are ed25519 in PEM, made with openssl:\n"
+        "  openssl genpkey -algorithm ed25519 -out intel.key             --sign takes this one; keep it offline\n"
+        "  openssl pkey -in intel.key -pubout -out intel.pub             --key takes this one\n",
+        f);
 }
 
 static int fail(const struct err *e)
@@ -54,12 +58,16 @@ struct options {
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"feeds", required_argument, NULL, 'f'}, {"output", required_argument, NULL, 'o'},
-        {"sign", required_argument, NULL, 's'},  {"key", required_argument, NULL, 'k'},
-        {"intel", required_argument, NULL, 'i'}, {"quiet", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'},        {"help", no_argument, NULL, 'h'},
-        {"intel-key", required_argument, NULL, 'k'}, {0}};
+    static const struct option longs[] = {{"feeds", required_argument, NULL, 'f'},
+                                          {"output", required_argument, NULL, 'o'},
+                                          {"sign", required_argument, NULL, 's'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"intel", required_argument, NULL, 'i'},
+                                          {"quiet", no_argument, NULL, 'q'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {"intel-key", required_argument, NULL, 'k'},
+                                          {0}};
     struct options o = {.exit = -1};
     for (int c; o.exit < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;)
         switch (c) {
@@ -114,7 +122,8 @@ static void tell(void *arg, enum intel_build_event event, struct str text)
     int64_t now = time_monotonic();
     if (event != INTEL_BUILD_PROGRESS) {
         progress_clear(p);
-        fprintf(stderr, "bulkhead intel: " STR_FMT "%s\n", STR_ARG(text), event == INTEL_BUILD_UNKNOWN ? ": not a feed that is known" : "");
+        fprintf(stderr, "bulkhead intel: " STR_FMT "%s\n", STR_ARG(text),
+                event == INTEL_BUILD_UNKNOWN ? ": not a feed that is known" : "");
         return;
     }
     if (!p->terminal || now - p->started < TIME_SECOND || now - p->last < TIME_SECOND / 5)
@@ -149,8 +158,8 @@ static int build(const struct options *o)
     if (!o->quiet)
         printf("%s\nrevision   %s\nbuilt      %s\nadvisories %" PRIu64 " for %" PRIu64 " packages in %" PRIu64
                " releases and ecosystems\nscores     %" PRIu64 "\nexploited  %" PRIu64 "\n",
-               o->output, rep.revision, rep.built ? time_format(rep.built, date) : "unknown", rep.advisories, rep.affected,
-               rep.spaces, rep.scores, rep.kev);
+               o->output, rep.revision, rep.built ? time_format(rep.built, date) : "unknown", rep.advisories,
+               rep.affected, rep.spaces, rep.scores, rep.kev);
     return 0;
 }
 
@@ -191,15 +200,15 @@ static struct str cell(const struct json_value *v, const char *key)
 
 static void print_info(const struct json_value *v)
 {
-    printf("revision  " STR_FMT "\nbuilt     " STR_FMT "\nsigned    %s\nbytes     %" PRId64 "\n\n", STR_ARG(cell(v, "revision")),
-           STR_ARG(cell(v, "built")), json_bool(json_get(v, "signed"), false) ? "yes, checked" : "not checked",
-           json_i64(json_get(v, "bytes"), 0));
+    printf("revision  " STR_FMT "\nbuilt     " STR_FMT "\nsigned    %s\nbytes     %" PRId64 "\n\n",
+           STR_ARG(cell(v, "revision")), STR_ARG(cell(v, "built")),
+           json_bool(json_get(v, "signed"), false) ? "yes, checked" : "not checked", json_i64(json_get(v, "bytes"), 0));
     printf("%-12s %10s  %s\n", "FEED", "RECORDS", "NEWEST");
-    JSON_EACH(json_get(v, "feeds"), f)
+    JSON_EACH (json_get(v, "feeds"), f)
         printf("%-12.*s %10" PRId64 "  " STR_FMT "\n", STR_ARG(cell(f, "name")), json_i64(json_get(f, "records"), 0),
                STR_ARG(cell(f, "newest")));
     printf("\n%-24s %-10s %10s\n", "RELEASE OR ECOSYSTEM", "VERSIONS", "AFFECTED");
-    JSON_EACH(json_get(v, "spaces"), s)
+    JSON_EACH (json_get(v, "spaces"), s)
         printf("%-24.*s %-10.*s %10" PRId64 "\n", STR_ARG(cell(s, "name")), STR_ARG(cell(s, "scheme")),
                json_i64(json_get(s, "affected"), 0));
 }
@@ -207,7 +216,7 @@ static void print_info(const struct json_value *v)
 static void print_list(const struct json_value *list)
 {
     bool first = true;
-    JSON_EACH(list, it) {
+    JSON_EACH (list, it) {
         printf("%s" STR_FMT, first ? "" : ", ", STR_ARG(json_str(it)));
         first = false;
     }
@@ -215,28 +224,31 @@ static void print_list(const struct json_value *list)
 
 static void print_show(const struct json_value *v)
 {
-    JSON_EACH(json_get(v, "vulnerabilities"), it) {
+    JSON_EACH (json_get(v, "vulnerabilities"), it) {
         const struct json_value *cvss = json_get(it, "cvss"), *aliases = json_get(it, "aliases");
-        printf(STR_FMT "  [" STR_FMT "]  " STR_FMT "\n  severity " STR_FMT ", CVSS " STR_FMT " " STR_FMT ", published " STR_FMT "\n",
-               STR_ARG(cell(it, "id")), STR_ARG(cell(it, "feed")), STR_ARG(cell(it, "title")), STR_ARG(cell(it, "severity")),
-               STR_ARG(cvss && cvss->type == JSON_NUMBER ? cvss->text : STR("-")), STR_ARG(json_str(json_get(it, "vector"))),
-               STR_ARG(cell(it, "published")));
+        printf(STR_FMT "  [" STR_FMT "]  " STR_FMT "\n  severity " STR_FMT ", CVSS " STR_FMT " " STR_FMT
+                       ", published " STR_FMT "\n",
+               STR_ARG(cell(it, "id")), STR_ARG(cell(it, "feed")), STR_ARG(cell(it, "title")),
+               STR_ARG(cell(it, "severity")), STR_ARG(cvss && cvss->type == JSON_NUMBER ? cvss->text : STR("-")),
+               STR_ARG(json_str(json_get(it, "vector"))), STR_ARG(cell(it, "published")));
         if (aliases && aliases->count) {
             printf("  aliases ");
             print_list(aliases);
             putchar('\n');
         }
     }
-    JSON_EACH(json_get(v, "scores"), it)
+    JSON_EACH (json_get(v, "scores"), it)
         printf(STR_FMT "  EPSS %.5f, percentile %.5f\n", STR_ARG(cell(it, "id")), json_double(json_get(it, "epss"), 0),
                json_double(json_get(it, "percentile"), 0));
-    JSON_EACH(json_get(v, "exploited"), it)
-        printf(STR_FMT "  known exploited since " STR_FMT "%s: " STR_FMT "\n", STR_ARG(cell(it, "id")), STR_ARG(cell(it, "added")),
-               json_bool(json_get(it, "ransomware"), false) ? " (ransomware)" : "", STR_ARG(cell(it, "title")));
-    JSON_EACH(json_get(v, "affected"), it) {
+    JSON_EACH (json_get(v, "exploited"), it)
+        printf(STR_FMT "  known exploited since " STR_FMT "%s: " STR_FMT "\n", STR_ARG(cell(it, "id")),
+               STR_ARG(cell(it, "added")), json_bool(json_get(it, "ransomware"), false) ? " (ransomware)" : "",
+               STR_ARG(cell(it, "title")));
+    JSON_EACH (json_get(v, "affected"), it) {
         const struct json_value *ranges = json_get(it, "ranges"), *versions = json_get(it, "versions");
-        printf("%-22.*s %-28.*s %-20.*s %-14.*s fixed " STR_FMT, STR_ARG(cell(it, "space")), STR_ARG(cell(it, "package")),
-               STR_ARG(cell(it, "id")), STR_ARG(cell(it, "status")), STR_ARG(cell(it, "fixed")));
+        printf("%-22.*s %-28.*s %-20.*s %-14.*s fixed " STR_FMT, STR_ARG(cell(it, "space")),
+               STR_ARG(cell(it, "package")), STR_ARG(cell(it, "id")), STR_ARG(cell(it, "status")),
+               STR_ARG(cell(it, "fixed")));
         if (ranges && ranges->count) {
             printf("  ");
             print_list(ranges);
@@ -278,8 +290,8 @@ static void print_change(void *arg, const struct intel_change *c)
 {
     uint64_t *changes = arg;
     ++*changes;
-    printf("%c " STR_FMT "\t" STR_FMT "\t" STR_FMT "\t%s\t" STR_FMT "\n", c->sign, STR_ARG(c->space), STR_ARG(c->package),
-           STR_ARG(c->id), vuln_status_name(c->status), STR_ARG(c->fixed));
+    printf("%c " STR_FMT "\t" STR_FMT "\t" STR_FMT "\t%s\t" STR_FMT "\n", c->sign, STR_ARG(c->space),
+           STR_ARG(c->package), STR_ARG(c->id), vuln_status_name(c->status), STR_ARG(c->fixed));
 }
 
 static int diff(const struct options *o, const char *file_a, const char *file_b)
@@ -320,16 +332,20 @@ int cmd_intel(int argc, char **argv)
     int n = argc - 1 - optind;
     if (str_eqc(what, "build"))
         return n ? wrong("build takes no other arguments") : build(&o);
-    if (str_eqc(what, "verify"))
-        return n != 1 ? wrong("verify needs one FILE") : verify(&o, rest[0]);
-    if (str_eqc(what, "info"))
-        return n != 1 ? wrong("info needs one FILE") : info_or_show(&o, rest[0], NULL);
-    if (str_eqc(what, "show") && n == 1 && o.intel)
-        return info_or_show(&o, o.intel, rest[0]);
-    if (str_eqc(what, "show"))
-        return n != 2 ? wrong("show needs --intel FILE and an ID") : info_or_show(&o, rest[0], rest[1]);
     if (str_eqc(what, "diff"))
         return n != 2 ? wrong("diff needs two files") : diff(&o, rest[0], rest[1]);
+    /* the file by --intel, or before what is left */
+    const char *file = o.intel ? o.intel : n > 0 ? rest[0] : NULL;
+    if (!o.intel && n > 0) {
+        rest++;
+        n--;
+    }
+    if (str_eqc(what, "verify"))
+        return !file || n ? wrong("verify needs one FILE") : verify(&o, file);
+    if (str_eqc(what, "info"))
+        return !file || n ? wrong("info needs one FILE") : info_or_show(&o, file, NULL);
+    if (str_eqc(what, "show"))
+        return !file || n != 1 ? wrong("show needs --intel FILE and an ID") : info_or_show(&o, file, rest[0]);
     fprintf(stderr, "bulkhead intel: there is no \"%s\"; bulkhead intel --help lists what there is\n", argv[1]);
     return 2;
 }

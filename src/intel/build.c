@@ -21,8 +21,8 @@ struct build {
     /* the batch in the jail */
     size_t first, fds_n;
     int fds[BATCH];
-    size_t at;                 /* file that is being read */
-    uint64_t unknown_inside;   /* members of it in no known format */
+    size_t at;               /* file that is being read */
+    uint64_t unknown_inside; /* members of it in no known format */
     char unknown_first[300];
     struct record_reader reader;
 };
@@ -44,7 +44,10 @@ static void tell(struct build *b, enum intel_build_event event, struct str text)
 
 /* ---- the directory ---- */
 
-static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
 
 static int walk(struct build *b, const char *relative, unsigned depth, struct err *e);
 
@@ -109,19 +112,21 @@ static int child(void *arg, int out, struct err *e)
 
 /* ---- the parent's side ---- */
 
-static struct str path_of(const struct build *b) { return b->paths[b->at]; }
+static struct str path_of(const struct build *b)
+{
+    return b->paths[b->at];
+}
 
 static void tell_unknown(struct build *b)
 {
     char text[1024];
     if (!b->unknown_inside)
         return;
-    int n = b->unknown_inside == 1 && !b->unknown_first[0]
-                ? snprintf(text, sizeof(text), STR_FMT, STR_ARG(path_of(b)))
+    int n = b->unknown_inside == 1 && !b->unknown_first[0] ? snprintf(text, sizeof(text), STR_FMT, STR_ARG(path_of(b)))
             : b->unknown_inside == 1
                 ? snprintf(text, sizeof(text), STR_FMT ": %s", STR_ARG(path_of(b)), b->unknown_first)
-                : snprintf(text, sizeof(text), STR_FMT ": %" PRIu64 " files inside, the first is %s", STR_ARG(path_of(b)),
-                           b->unknown_inside, b->unknown_first);
+                : snprintf(text, sizeof(text), STR_FMT ": %" PRIu64 " files inside, the first is %s",
+                           STR_ARG(path_of(b)), b->unknown_inside, b->unknown_first);
     tell(b, INTEL_BUILD_UNKNOWN, str_n(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1));
     b->unknown_inside = 0;
 }
@@ -178,9 +183,16 @@ static int output(void *arg, const void *p, size_t n, struct err *e)
 
 static int run_batch(struct build *b, struct err *e)
 {
-    struct jail_opts o = {.name = "feed parser", .fds = b->fds, .fds_n = b->fds_n, .memory = UINT64_C(2) << 30,
-                          .cpu_seconds = 3600, .wall_seconds = 4 * 3600, .output_max = UINT64_C(64) << 30,
-                          .child = child, .output = output, .arg = b};
+    struct jail_opts o = {.name = "feed parser",
+                          .fds = b->fds,
+                          .fds_n = b->fds_n,
+                          .memory = UINT64_C(2) << 30,
+                          .cpu_seconds = 3600,
+                          .wall_seconds = 4 * 3600,
+                          .output_max = UINT64_C(64) << 30,
+                          .child = child,
+                          .output = output,
+                          .arg = b};
     b->at = b->first;
     int r = jail_run(&o, &b->report->jail, e);
     tell_unknown(b);

@@ -1,12 +1,12 @@
 /* build: published feeds in a directory -> one intel.db.
  *
- * The directory is walked in the order of names, the files are parsed in jails (base/jail.h, intel/feed.h) and what they
- * say is staged in a temporary SQLite file beside the output, so memory does not grow with the feeds. Then the rows are
- * written in the order of their keys. Equal feeds give an equal revision and, with the same SQLite library, an equal
- * file byte for byte: no clock, no path and no chance goes in. The output appears by rename, or not at all.
+ * The directory is walked in the order of names, the files are parsed in jails (base/jail.h, intel/feed.h) and what
+ * they say is staged in a temporary SQLite file beside the output, so memory does not grow with the feeds. Then the
+ * rows are written in the order of their keys. Equal feeds give an equal revision and, with the same SQLite library, an
+ * equal file byte for byte: no clock, no path and no chance goes in. The output appears by rename, or not at all.
  *
- * Where feeds overlap: of an OSV record the newest `modified` counts (withdrawn: it is gone); of a Debian or NVD entry the
- * file that comes last by name; of Alpine fixes of one id the highest version.
+ * Where feeds overlap: of an OSV record the newest `modified` counts (withdrawn: it is gone); of a Debian or NVD entry
+ * the file that comes last by name; of Alpine fixes of one id the highest version.
  */
 #ifndef BULKHEAD_INTEL_BUILD_H
 #define BULKHEAD_INTEL_BUILD_H
@@ -23,7 +23,7 @@ enum intel_build_event {
 
 struct intel_build {
     const char *dir, *output;
-    const char *key;      /* PKCS#8 PEM; NULL: not signed */
+    const char *key; /* PKCS#8 PEM; NULL: not signed */
     void (*tell)(void *arg, enum intel_build_event event, struct str text);
     void *arg;
 };

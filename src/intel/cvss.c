@@ -41,7 +41,8 @@ static double power15(double x)
     return r;
 }
 
-/* Specification of CVSS 3.1, appendix A: the smallest number with one decimal that is not below, free of float noise. */
+/* Specification of CVSS 3.1, appendix A: the smallest number with one decimal that is not below, free of float noise.
+ */
 static double round_up(double x)
 {
     int64_t n = (int64_t)(x * 100000 + 0.5);
@@ -54,7 +55,8 @@ static int score3(struct str vector, double *ret)
     double av, ac, pr, ui, c, i, a;
     struct str scope = metric(vector, "S");
     bool changed = str_eqc(scope, "C");
-    if (!WEIGH("AV", &av, {'N', 0.85}, {'A', 0.62}, {'L', 0.55}, {'P', 0.2}) || !WEIGH("AC", &ac, {'L', 0.77}, {'H', 0.44}) ||
+    if (!WEIGH("AV", &av, {'N', 0.85}, {'A', 0.62}, {'L', 0.55}, {'P', 0.2}) ||
+        !WEIGH("AC", &ac, {'L', 0.77}, {'H', 0.44}) ||
         !WEIGH("PR", &pr, {'N', 0.85}, {'L', changed ? 0.68 : 0.62}, {'H', changed ? 0.5 : 0.27}) ||
         !WEIGH("UI", &ui, {'N', 0.85}, {'R', 0.62}) || !WEIGH("C", &c, {'H', 0.56}, {'L', 0.22}, {'N', 0}) ||
         !WEIGH("I", &i, {'H', 0.56}, {'L', 0.22}, {'N', 0}) || !WEIGH("A", &a, {'H', 0.56}, {'L', 0.22}, {'N', 0}) ||
@@ -72,9 +74,11 @@ static int score3(struct str vector, double *ret)
 static int score2(struct str vector, double *ret)
 {
     double av, ac, au, c, i, a;
-    if (!WEIGH("AV", &av, {'L', 0.395}, {'A', 0.646}, {'N', 1}) || !WEIGH("AC", &ac, {'H', 0.35}, {'M', 0.61}, {'L', 0.71}) ||
-        !WEIGH("Au", &au, {'M', 0.45}, {'S', 0.56}, {'N', 0.704}) || !WEIGH("C", &c, {'N', 0}, {'P', 0.275}, {'C', 0.66}) ||
-        !WEIGH("I", &i, {'N', 0}, {'P', 0.275}, {'C', 0.66}) || !WEIGH("A", &a, {'N', 0}, {'P', 0.275}, {'C', 0.66}))
+    if (!WEIGH("AV", &av, {'L', 0.395}, {'A', 0.646}, {'N', 1}) ||
+        !WEIGH("AC", &ac, {'H', 0.35}, {'M', 0.61}, {'L', 0.71}) ||
+        !WEIGH("Au", &au, {'M', 0.45}, {'S', 0.56}, {'N', 0.704}) ||
+        !WEIGH("C", &c, {'N', 0}, {'P', 0.275}, {'C', 0.66}) || !WEIGH("I", &i, {'N', 0}, {'P', 0.275}, {'C', 0.66}) ||
+        !WEIGH("A", &a, {'N', 0}, {'P', 0.275}, {'C', 0.66}))
         return -EINVAL;
     double impact = 10.41 * (1 - (1 - c) * (1 - i) * (1 - a));
     double base = (0.6 * impact + 0.4 * 20 * av * ac * au - 1.5) * (impact > 0 ? 1.176 : 0);
@@ -99,5 +103,9 @@ enum vuln_severity cvss_severity(double score, int version)
         return VULN_UNKNOWN;
     if (version == 2)
         return score < 4 ? VULN_LOW : score < 7 ? VULN_MEDIUM : VULN_HIGH;
-    return score < 0.1 ? VULN_NEGLIGIBLE : score < 4 ? VULN_LOW : score < 7 ? VULN_MEDIUM : score < 9 ? VULN_HIGH : VULN_CRITICAL;
+    return score < 0.1 ? VULN_NEGLIGIBLE
+           : score < 4 ? VULN_LOW
+           : score < 7 ? VULN_MEDIUM
+           : score < 9 ? VULN_HIGH
+                       : VULN_CRITICAL;
 }

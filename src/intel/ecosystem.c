@@ -50,7 +50,10 @@ enum version_scheme ecosystem_scheme(struct str ecosystem)
     return VERSION_GENERIC;
 }
 
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
 
 struct str ecosystem_name(struct arena *a, struct str ecosystem, struct str name)
 {
@@ -102,7 +105,8 @@ static struct str alpine_branch(struct arena *a, const struct os_release *os)
     return arena_strf(a, "v" STR_FMT, STR_ARG(major_minor(v)));
 }
 
-static size_t os_spaces(struct arena *a, struct str type, const struct os_release *os, struct str ret[static ECOSYSTEM_SPACES])
+static size_t os_spaces(struct arena *a, struct str type, const struct os_release *os,
+                        struct str ret[static ECOSYSTEM_SPACES])
 {
     struct str major, rest;
     str_split(os->version_id, '.', &major, &rest);

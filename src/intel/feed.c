@@ -16,7 +16,10 @@ ssize_t feed_read(void *feed, void *p, size_t n, struct err *e)
 }
 
 /* Twin keys in a feed are no attack on anyone, and some publishers have them. */
-struct json *feed_json(struct feed *f) { return json_open(feed_read, f, JSON_ANY_KEYS); }
+struct json *feed_json(struct feed *f)
+{
+    return json_open(feed_read, f, JSON_ANY_KEYS);
+}
 
 struct str feed_text(struct arena *a, struct str text)
 {
@@ -59,7 +62,10 @@ bool feed_is_cve(struct str s)
     return true;
 }
 
-struct str feed_number(struct arena *a, int64_t v) { return arena_strf(a, "%" PRId64, v); }
+struct str feed_number(struct arena *a, int64_t v)
+{
+    return arena_strf(a, "%" PRId64, v);
+}
 
 int64_t feed_date(struct arena *a, struct str s)
 {
@@ -72,8 +78,9 @@ int64_t feed_date(struct arena *a, struct str s)
         return t > 0 ? t : 0;
     /* +0000 for +00:00 */
     if (s.n > 5 && (s.p[s.n - 5] == '+' || s.p[s.n - 5] == '-') &&
-        time_parse(arena_strf(a, STR_FMT ":" STR_FMT, STR_ARG(str_sub(s, 0, s.n - 2)), STR_ARG(str_sub(s, s.n - 2, s.n))),
-                   &t) == 0)
+        time_parse(
+            arena_strf(a, STR_FMT ":" STR_FMT, STR_ARG(str_sub(s, 0, s.n - 2)), STR_ARG(str_sub(s, s.n - 2, s.n))),
+            &t) == 0)
         return t > 0 ? t : 0;
     return 0;
 }
@@ -101,11 +108,11 @@ static ssize_t prefix_read(void *arg, void *p, size_t n, struct err *e)
 }
 
 struct marks {
-    bool id, modified, schema, affected;       /* OSV */
-    bool catalog, kev_entry;                   /* KEV */
-    bool nvd_format, nvd_entry, nvd1;          /* NVD */
-    bool distro, repo, alpine_entry;           /* Alpine */
-    bool tracker;                              /* Debian */
+    bool id, modified, schema, affected; /* OSV */
+    bool catalog, kev_entry;             /* KEV */
+    bool nvd_format, nvd_entry, nvd1;    /* NVD */
+    bool distro, repo, alpine_entry;     /* Alpine */
+    bool tracker;                        /* Debian */
 };
 
 static enum feed_kind decide(const struct marks *m)
@@ -146,7 +153,10 @@ static int first_entry(struct json *j, struct marks *m, struct err *e)
     return t;
 }
 
-static bool is_tracker_id(struct str key) { return str_starts(key, STR("CVE-")) || str_starts(key, STR("TEMP-")); }
+static bool is_tracker_id(struct str key)
+{
+    return str_starts(key, STR("CVE-")) || str_starts(key, STR("TEMP-"));
+}
 
 /* {source: {CVE: {..., "releases": {...}}}}: the value of the first source package. */
 static int first_source(struct json *j, struct marks *m, struct err *e)
@@ -247,9 +257,12 @@ int feed_parse(enum feed_kind kind, struct feed *f, struct err *e)
         const char *name;
         uint64_t max;
     } kinds[] = {
-        [FEED_DEBIAN] = {feed_debian, "debian", UINT64_C(4) << 30}, [FEED_ALPINE] = {feed_alpine, "alpine", FEED_DOCUMENT_MAX},
-        [FEED_OSV] = {feed_osv, "osv", FEED_DOCUMENT_MAX},          [FEED_NVD] = {feed_nvd, "nvd", UINT64_C(8) << 30},
-        [FEED_NVD1] = {feed_nvd1, "nvd", UINT64_C(8) << 30},        [FEED_KEV] = {feed_kev, "kev", UINT64_C(1) << 30},
+        [FEED_DEBIAN] = {feed_debian, "debian", UINT64_C(4) << 30},
+        [FEED_ALPINE] = {feed_alpine, "alpine", FEED_DOCUMENT_MAX},
+        [FEED_OSV] = {feed_osv, "osv", FEED_DOCUMENT_MAX},
+        [FEED_NVD] = {feed_nvd, "nvd", UINT64_C(8) << 30},
+        [FEED_NVD1] = {feed_nvd1, "nvd", UINT64_C(8) << 30},
+        [FEED_KEV] = {feed_kev, "kev", UINT64_C(1) << 30},
         [FEED_EPSS] = {feed_epss, "epss", UINT64_C(1) << 30},
     };
     f->left = kinds[kind].max;

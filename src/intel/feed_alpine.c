@@ -1,5 +1,6 @@
-/* https://secdb.alpinelinux.org/: {distroversion, reponame, packages: [{pkg: {name: ORIGIN, secfixes: {VERSION: [IDS]}}}]}
- * Version "0": never affected. An entry may hold several ids: "CVE-2020-1 XSA-2", "CVE_2019-1 (+ regression fix)". */
+/* https://secdb.alpinelinux.org/: {distroversion, reponame, packages: [{pkg: {name: ORIGIN, secfixes: {VERSION:
+ * [IDS]}}}]} Version "0": never affected. An entry may hold several ids: "CVE-2020-1 XSA-2", "CVE_2019-1 (+ regression
+ * fix)". */
 #include "base/cleanup.h"
 #include "intel/feed.h"
 
@@ -60,14 +61,14 @@ static int package_read(struct feed *f, struct str space, const struct json_valu
         return err_set(e, EBADMSG, "package " STR_FMT ": not as secdb has it", STR_ARG(name));
     if (!fixes || fixes->type != JSON_OBJECT)
         return 0;
-    JSON_EACH(fixes, version) {
+    JSON_EACH (fixes, version) {
         struct fix fix = {space, name, feed_text(f->a, version->key)};
         if (version->type != JSON_ARRAY && version->type != JSON_NULL)
             return err_set(e, EBADMSG, "package " STR_FMT ": the fixes of " STR_FMT " are no list", STR_ARG(name),
                            STR_ARG(fix.version));
         if (str_eqc(version->key, "0"))
             continue;
-        JSON_EACH(version, entry)
+        JSON_EACH (version, entry)
             entry_read(f, &fix, json_str(entry));
     }
     return f->w->code;
@@ -88,7 +89,7 @@ int feed_alpine(struct feed *f, struct err *e)
         return err_set(e, EBADMSG, "no list of packages");
     struct str space = feed_text(f->a, arena_strf(f->a, "alpine/" STR_FMT, STR_ARG(branch)));
     RECORD_WRITE(f->w, SPACE, space, STR("apk"));
-    JSON_EACH(packages, item)
+    JSON_EACH (packages, item)
         if ((r = package_read(f, space, item, e)) < 0)
             return r;
     return f->w->code;

@@ -52,8 +52,8 @@ static int release_read(struct feed *f, const struct entry *en, const struct jso
         return err_set(e, EBADMSG, "release " STR_FMT ": status \"" STR_FMT "\" is not known", STR_ARG(release->key),
                        STR_ARG(status));
     }
-    RECORD_WRITE(f->w, AFFECTED, arena_strf(a, "debian/" STR_FMT, STR_ARG(release->key)), en->source, en->id, STR("debian"),
-                 feed_number(a, said), feed_number(a, severity(json_str(json_get(release, "urgency")))),
+    RECORD_WRITE(f->w, AFFECTED, arena_strf(a, "debian/" STR_FMT, STR_ARG(release->key)), en->source, en->id,
+                 STR("debian"), feed_number(a, said), feed_number(a, severity(json_str(json_get(release, "urgency")))),
                  feed_text(a, fixed), STR_NONE, STR_NONE);
     return f->w->code;
 }
@@ -67,7 +67,7 @@ static int vuln_read(struct feed *f, const struct entry *en, const struct json_v
     struct str title = feed_title(f->a, json_str(json_get(v, "description")));
     if (title.n)
         RECORD_WRITE(f->w, VULN, en->id, STR("debian"), STR_NONE, STR("0"), STR("-1"), STR_NONE, STR("0"), title);
-    JSON_EACH(releases, release)
+    JSON_EACH (releases, release)
         if (r == 0)
             r = release_read(f, en, release, e);
     return r;

@@ -1,4 +1,5 @@
-/* https://www.first.org/epss/data_stats: "#model_version:...,score_date:...", "cve,epss,percentile", and a line for each. */
+/* https://www.first.org/epss/data_stats: "#model_version:...,score_date:...", "cve,epss,percentile", and a line for
+ * each. */
 #include "base/cleanup.h"
 #include "intel/feed.h"
 

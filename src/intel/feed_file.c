@@ -105,7 +105,8 @@ static int read_members(struct file *f, struct err *e)
         if (r == ARCHIVE_EOF)
             return 0;
         if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
-            return err_set(e, EBADMSG, "unpacking: %s", archive_error_string(ar) ? archive_error_string(ar) : "damaged");
+            return err_set(e, EBADMSG, "unpacking: %s",
+                           archive_error_string(ar) ? archive_error_string(ar) : "damaged");
         if (count == MEMBERS_MAX)
             return err_set(e, E2BIG, "more than %d files inside", MEMBERS_MAX);
         bool raw = archive_format(ar) == ARCHIVE_FORMAT_RAW;
@@ -156,7 +157,8 @@ int feed_file(int fd, unsigned number, struct record_writer *w, struct err *e)
     support(ar);
     int r = archive_read_open_fd(ar, fd, 65536) == ARCHIVE_OK
                 ? read_members(&f, &local)
-                : err_set(&local, EBADMSG, "unpacking: %s", archive_error_string(ar) ? archive_error_string(ar) : "damaged");
+                : err_set(&local, EBADMSG, "unpacking: %s",
+                          archive_error_string(ar) ? archive_error_string(ar) : "damaged");
     if (r < 0 && !w->code)
         tell_bad(&f, STR_NONE, &local);
     return w->code ? err_set(e, -w->code, "cannot hand on what was read") : 0;

@@ -1,5 +1,5 @@
-/* Any bytes as a plain feed file of any kind: recognised as what they are, and forced through every parser. What they write
- * goes through the reader of records, which must take all of it. */
+/* Any bytes as a plain feed file of any kind: recognised as what they are, and forced through every parser. What they
+ * write goes through the reader of records, which must take all of it. */
 #include "base/cleanup.h"
 #include "intel/feed.h"
 
@@ -18,7 +18,10 @@ static ssize_t read_memory(void *arg, void *p, size_t n, struct err *e)
     return (ssize_t)n;
 }
 
-static int take(void *arg, const struct record *r, struct err *e) { return 0; }
+static int take(void *arg, const struct record *r, struct err *e)
+{
+    return 0;
+}
 
 static void parse(enum feed_kind kind, struct str text)
 {

@@ -1,5 +1,5 @@
-/* NVD API 2.0 (https://nvd.nist.gov/developers/vulnerabilities) and the older feed 1.1: what a CVE is about, how bad, since
- * when. Affected products (CPE) are not taken: guessing packages from them is where false alarms come from. */
+/* NVD API 2.0 (https://nvd.nist.gov/developers/vulnerabilities) and the older feed 1.1: what a CVE is about, how bad,
+ * since when. Affected products (CPE) are not taken: guessing packages from them is where false alarms come from. */
 #include "base/cleanup.h"
 #include "intel/feed.h"
 
@@ -22,7 +22,7 @@ static bool metric_read(const struct json_value *metrics, const char *key, struc
 {
     const struct json_value *list = json_get(metrics, key);
     bool found = false;
-    JSON_EACH(list, metric) {
+    JSON_EACH (list, metric) {
         bool primary = str_eqc(json_str(json_get(metric, "type")), "Primary");
         if ((primary || !found) && score_read(json_get(metric, "cvssData"), "baseScore", ret)) {
             found = true;
@@ -35,7 +35,7 @@ static bool metric_read(const struct json_value *metrics, const char *key, struc
 
 static struct str english(const struct json_value *list)
 {
-    JSON_EACH(list, d)
+    JSON_EACH (list, d)
         if (str_starts(json_str(json_get(d, "lang")), STR("en")))
             return json_str(json_get(d, "value"));
     return STR_NONE;
@@ -45,7 +45,8 @@ static void tell(struct feed *f, struct str id, const struct score *s, int64_t p
 {
     struct arena *a = f->a;
     RECORD_WRITE(f->w, VULN, feed_text(a, id), STR("nvd"), STR_NONE, STR("0"),
-                 s->base < 0 ? STR("-1") : arena_strf(a, "%d.%d", (int)(s->base + 0.05), (int)(s->base * 10 + 0.5) % 10),
+                 s->base < 0 ? STR("-1")
+                             : arena_strf(a, "%d.%d", (int)(s->base + 0.05), (int)(s->base * 10 + 0.5) % 10),
                  feed_text(a, s->vector), feed_number(a, published), feed_title(a, title));
 }
 
@@ -124,9 +125,15 @@ static int list_read(struct feed *f, const char *list, const char *date,
     return found ? json_next(j, e) : err_set(e, EBADMSG, "no \"%s\"", list);
 }
 
-int feed_nvd(struct feed *f, struct err *e) { return list_read(f, "vulnerabilities", "timestamp", cve_read, e); }
+int feed_nvd(struct feed *f, struct err *e)
+{
+    return list_read(f, "vulnerabilities", "timestamp", cve_read, e);
+}
 
-int feed_nvd1(struct feed *f, struct err *e) { return list_read(f, "CVE_Items", "CVE_data_timestamp", cve1_read, e); }
+int feed_nvd1(struct feed *f, struct err *e)
+{
+    return list_read(f, "CVE_Items", "CVE_data_timestamp", cve1_read, e);
+}
 
 static int kev_read(struct feed *f, const struct json_value *item, struct err *e)
 {
@@ -141,4 +148,7 @@ static int kev_read(struct feed *f, const struct json_value *item, struct err *e
     return f->w->code;
 }
 
-int feed_kev(struct feed *f, struct err *e) { return list_read(f, "vulnerabilities", "dateReleased", kev_read, e); }
+int feed_kev(struct feed *f, struct err *e)
+{
+    return list_read(f, "vulnerabilities", "dateReleased", kev_read, e);
+}

@@ -28,7 +28,7 @@ static struct str aliases_of(struct arena *a, const struct osv *o)
     struct buf b = BUF_INIT(FEED_ALIASES_MAX * (ID_MAX + 1));
     size_t n = 0;
     for (size_t k = 0; k < ARRAY_LEN(keys); k++)
-        JSON_EACH(json_get(o->doc, keys[k]), it) {
+        JSON_EACH (json_get(o->doc, keys[k]), it) {
             struct str alias = json_str(it);
             if (!id_ok(alias) || str_eq(alias, o->id) || n == FEED_ALIASES_MAX)
                 continue;
@@ -61,7 +61,7 @@ static void take_vector(struct severity *s, struct str vector)
 
 static void take_severities(struct severity *s, const struct json_value *list)
 {
-    JSON_EACH(list, it) {
+    JSON_EACH (list, it) {
         struct str type = json_str(json_get(it, "type")), score = json_str(json_get(it, "score"));
         if (str_starts(type, STR("CVSS_")))
             take_vector(s, score);
@@ -79,7 +79,7 @@ static struct severity severity_of(const struct osv *o)
     if (str_starts(o->id, STR("MAL-"))) /* the package itself is the malware */
         s.word = VULN_CRITICAL;
     take_severities(&s, json_get(o->doc, "severity"));
-    JSON_EACH(json_get(o->doc, "affected"), it) {
+    JSON_EACH (json_get(o->doc, "affected"), it) {
         take_severities(&s, json_get(it, "severity"));
         if (!s.version) /* RustSec keeps it there */
             take_vector(&s, json_str(json_path(it, "database_specific.cvss")));
@@ -89,7 +89,8 @@ static struct severity severity_of(const struct osv *o)
     return s;
 }
 
-static int range_read(struct arena *a, const struct json_value *range, enum version_scheme scheme, struct buf *b, struct err *e)
+static int range_read(struct arena *a, const struct json_value *range, enum version_scheme scheme, struct buf *b,
+                      struct err *e)
 {
     static const struct {
         const char *key;
@@ -103,7 +104,7 @@ static int range_read(struct arena *a, const struct json_value *range, enum vers
     if (!list || list->type != JSON_ARRAY || list->count > EVENTS_MAX)
         return err_set(e, EBADMSG, "a range without events");
     struct range_event *events = arena_array(a, 3 * list->count + 1, sizeof(*events));
-    JSON_EACH(list, it)
+    JSON_EACH (list, it)
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
             struct str v = json_str(json_get(it, kinds[k].key));
             if (v.n)
@@ -116,7 +117,7 @@ static int range_read(struct arena *a, const struct json_value *range, enum vers
 
 static struct str versions_of(struct arena *a, const struct json_value *list, struct buf *b)
 {
-    JSON_EACH(list, it) {
+    JSON_EACH (list, it) {
         struct str v = json_str(it);
         if (!v.n)
             continue;
@@ -153,7 +154,7 @@ static int affected_read(struct osv *o, const struct json_value *it, struct err 
         return 0;
     if (ecosystem.n > ID_MAX || name.n > 1024)
         return err_set(e, EBADMSG, "a package name of %zu bytes", name.n);
-    JSON_EACH(json_get(it, "ranges"), range)
+    JSON_EACH (json_get(it, "ranges"), range)
         if (r == 0)
             r = range_read(a, range, scheme, &ranges, e);
     if (r < 0)
@@ -198,7 +199,7 @@ static int record_read(struct osv *o, struct err *e)
                  feed_title(a, title));
     int r = o->f->w->code;
     if (affected && affected->type == JSON_ARRAY)
-        JSON_EACH(affected, it)
+        JSON_EACH (affected, it)
             if (r == 0)
                 r = affected_read(o, it, e);
     return r;

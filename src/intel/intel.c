@@ -12,7 +12,10 @@ struct str snapshot_peek(sqlite3_stmt *s, int column)
     return (struct str){p ? p : "", p ? (size_t)sqlite3_column_bytes(s, column) : 0};
 }
 
-struct str snapshot_text(struct arena *a, sqlite3_stmt *s, int column) { return arena_str(a, snapshot_peek(s, column)); }
+struct str snapshot_text(struct arena *a, sqlite3_stmt *s, int column)
+{
+    return arena_str(a, snapshot_peek(s, column));
+}
 
 void snapshot_bind(sqlite3_stmt *s, int column, struct str text)
 {
@@ -75,9 +78,9 @@ static int load(struct intel *i, struct err *e)
                      &i->by_package, e)) < 0 ||
         (r = prepare(i, "SELECT feed, aliases, severity, cvss, vector, published, title FROM vuln WHERE id = ?",
                      &i->by_vuln, e)) < 0 ||
-        (r = prepare(i,
-                     "SELECT v.id, v.aliases FROM alias a JOIN vuln v ON v.id = a.id AND v.feed = 'osv' WHERE a.alias = ?",
-                     &i->by_alias, e)) < 0 ||
+        (r = prepare(
+             i, "SELECT v.id, v.aliases FROM alias a JOIN vuln v ON v.id = a.id AND v.feed = 'osv' WHERE a.alias = ?",
+             &i->by_alias, e)) < 0 ||
         (r = prepare(i, "SELECT epss FROM score WHERE id = ?", &i->by_score, e)) < 0)
         return r;
     return prepare(i, "SELECT title FROM kev WHERE id = ?", &i->by_kev, e);
@@ -125,13 +128,25 @@ void intel_unref(struct intel *i)
     free(i);
 }
 
-void intel_unrefp(struct intel **i) { intel_unref(*i); }
+void intel_unrefp(struct intel **i)
+{
+    intel_unref(*i);
+}
 
-bool intel_signed(const struct intel *i) { return i->database.is_signed; }
+bool intel_signed(const struct intel *i)
+{
+    return i->database.is_signed;
+}
 
-struct str intel_revision(const struct intel *i) { return i->revision; }
+struct str intel_revision(const struct intel *i)
+{
+    return i->revision;
+}
 
-int64_t intel_built(const struct intel *i) { return i->built; }
+int64_t intel_built(const struct intel *i)
+{
+    return i->built;
+}
 
 bool intel_covers(const struct intel *i, const struct os_release *os)
 {

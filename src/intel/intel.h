@@ -28,22 +28,22 @@ void intel_unref(struct intel *i); /* NULL is fine */
 void intel_unrefp(struct intel **i);
 bool intel_signed(const struct intel *i);
 struct str intel_revision(const struct intel *i); /* hex SHA-256 of the canonical content */
-int64_t intel_built(const struct intel *i);       /* instant: newest date inside the feeds, not the clock of the builder */
+int64_t intel_built(const struct intel *i); /* instant: newest date inside the feeds, not the clock of the builder */
 
 struct advisory {
-    struct str id;               /* CVE where there is one, else the feed's id */
+    struct str id; /* CVE where there is one, else the feed's id */
     struct str *aliases;
     size_t aliases_n;
     enum vuln_severity severity; /* the distribution's, else vendor's or GHSA's, else CVSS 4, 3, 2, else unknown */
     struct str severity_source;
     enum vuln_status status;
-    struct str fixed;            /* first fixed version in the package's release; empty none */
+    struct str fixed;                 /* first fixed version in the package's release; empty none */
     int64_t published, fix_published; /* 0 unknown */
-    double cvss, epss;           /* -1 unknown */
+    double cvss, epss;                /* -1 unknown */
     bool kev;
-    struct str title, advisory;  /* one line; address */
-    struct str source;           /* feed: debian alpine osv ... */
-    bool headers_only;           /* the package is the kernel's headers (linux-libc-dev): nothing of it runs */
+    struct str title, advisory; /* one line; address */
+    struct str source;          /* feed: debian alpine osv ... */
+    bool headers_only;          /* the package is the kernel's headers (linux-libc-dev): nothing of it runs */
 };
 
 /* Advisories that hit this package on this OS (os may be NULL for language packages), worst first, one per id after

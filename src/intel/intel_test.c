@@ -97,11 +97,15 @@ static struct intel *open_db(struct fixture *f)
 
 static struct package package(const char *type, const char *name, const char *version)
 {
-    return (struct package){.type = str_c(type), .name = str_c(name), .version = str_c(version),
-                            .source_name = str_c(name), .source_version = str_c(version)};
+    return (struct package){.type = str_c(type),
+                            .name = str_c(name),
+                            .version = str_c(version),
+                            .source_name = str_c(name),
+                            .source_version = str_c(version)};
 }
 
-static size_t match(struct fixture *f, struct intel *i, struct package p, const struct os_release *os, struct advisory **ret)
+static size_t match(struct fixture *f, struct intel *i, struct package p, const struct os_release *os,
+                    struct advisory **ret)
 {
     size_t n = 0;
     struct err e = ERR_INIT;
@@ -168,7 +172,8 @@ static void test_debian_semantics(void **state)
     snprintf(date, sizeof(date), "2023-10-12T19:15:11.747Z");
     assert_int_equal(time_parse(str_c(date), &want_date), 0);
     assert_int_equal(find(v, n, "CVE-2023-27314")->published, want_date);
-    assert_true(str_eqc(find(v, n, "CVE-2023-27314")->advisory, "https://security-tracker.debian.org/tracker/CVE-2023-27314"));
+    assert_true(
+        str_eqc(find(v, n, "CVE-2023-27314")->advisory, "https://security-tracker.debian.org/tracker/CVE-2023-27314"));
     /* at the fix the fixed ones are gone */
     n = match(f, i, package("deb", "demo", "1.2-3"), &bookworm, &v);
     assert_null(find(v, n, "CVE-2099-0001"));
@@ -197,20 +202,29 @@ static void test_debian_source(void **state)
     p.source_name = STR("linux");
     assert_int_equal(match(f, i, p, &bookworm, &v), 1);
     assert_true(v[0].headers_only);
+    /* signed kernels: the fix of linux 6.1.99-1 is in linux-signed-amd64 6.1.99+1 */
+    p = package("deb", "linux-image-6.1.0-22-amd64", "6.1.98+1");
+    p.source_name = STR("linux-signed-amd64");
+    assert_int_equal(match(f, i, p, &bookworm, &v), 1);
+    assert_false(v[0].headers_only);
+    p.version = p.source_version = STR("6.1.99+1");
+    assert_int_equal(match(f, i, p, &bookworm, &v), 0);
     /* another release has its own rows; one that no feed knows is not covered */
     struct os_release trixie = {.id = STR("debian"), .version_id = STR("13")};
     n = match(f, i, package("deb", "demo", "1.2-3"), &trixie, &v);
     assert_int_equal(n, 2);
     assert_true(str_eqc(find(v, n, "CVE-2099-0001")->fixed, "1.9-1"));
     struct os_release buster = {.id = STR("debian"), .version_id = STR("9")}, fedora = {.id = STR("fedora")};
-    assert_true(intel_covers(i, &bookworm) && intel_covers(i, &trixie) && intel_covers(i, &alpine) && intel_covers(i, NULL));
+    assert_true(intel_covers(i, &bookworm) && intel_covers(i, &trixie) && intel_covers(i, &alpine) &&
+                intel_covers(i, NULL));
     assert_false(intel_covers(i, &buster) || intel_covers(i, &fedora));
 }
 
 /* Every advisory of real packages at versions around the fixes: hit exactly when dpkg says lt. */
 static void test_debian_against_dpkg(void **state)
 {
-    static const char *const versions[] = {"3.0.9-1", "3.0.11-1~deb12u2", "1.1.1n-0+deb11u5", "3.5.0-1", "1:1.2.13.dfsg-1"};
+    static const char *const versions[] = {"3.0.9-1", "3.0.11-1~deb12u2", "1.1.1n-0+deb11u5", "3.5.0-1",
+                                           "1:1.2.13.dfsg-1"};
     static const char *const sources[] = {"openssl", "zlib"};
     struct fixture *f = *state;
     _cleanup_(intel_unrefp) struct intel *i = open_db(f);
@@ -232,7 +246,7 @@ static void test_debian_against_dpkg(void **state)
         for (size_t k = 0; k < ARRAY_LEN(versions); k++) {
             struct advisory *v;
             size_t n = match(f, i, package("deb", sources[s], versions[k]), &bookworm, &v), hits = 0;
-            JSON_EACH(json_get(doc, sources[s]), cve) {
+            JSON_EACH (json_get(doc, sources[s]), cve) {
                 struct str fixed = json_str(json_path(cve, "releases.bookworm.fixed_version"));
                 bool hit = run("dpkg", "--compare-versions", versions[k], "lt", arena_cstr(f->a, fixed), NULL) == 0;
                 const struct advisory *adv = find(v, n, arena_cstr(f->a, cve->key));
@@ -285,7 +299,8 @@ static void test_osv(void **state)
 {
     static const struct {
         const char *version, *fixed; /* of CVE-2099-2001; NULL: not hit */
-    } merged[] = {{"1.0", "1.5"}, {"1.5", NULL}, {"1.9", NULL}, {"2.0", "2.3.1"}, {"2.3", "2.3.1"}, {"2.3.1", NULL}, {"2.0rc1", NULL}};
+    } merged[] = {{"1.0", "1.5"},   {"1.5", NULL},   {"1.9", NULL},   {"2.0", "2.3.1"},
+                  {"2.3", "2.3.1"}, {"2.3.1", NULL}, {"2.0rc1", NULL}};
     struct fixture *f = *state;
     _cleanup_(intel_unrefp) struct intel *i = open_db(f);
     struct advisory *v;
@@ -389,6 +404,7 @@ static void test_tamper(void **state)
     assert_int_equal(fs_write(copy, STR("nonsense"), 0600, &e), 0);
     assert_int_equal(try_open(copy, NULL, INTEL_UNSIGNED_OK), -EBADMSG);
     assert_int_equal(try_open("/nonexistent/intel.db", f->pub, 0), -ENOENT);
+    assert_int_equal(try_open(f->db, f->key, 0), 0); /* the signer's own key has the public half */
     /* another key */
     snprintf(other, sizeof(other), "%s/other.key", f->dir);
     snprintf(other_pub, sizeof(other_pub), "%s/other.pub", f->dir);
@@ -453,8 +469,12 @@ static void test_diff(void **state)
     struct intel_build_report rep;
     size_t changes[3] = {0};
     struct intel_diff d = {count_change, changes};
-    write_file(f, "a", "t.json", STR(TRACKER(FIXED("CVE-2099-0001", "1") "," FIXED("CVE-2099-0002", "1") "," FIXED("CVE-2099-0003", "1"))));
-    write_file(f, "b", "t.json", STR(TRACKER(FIXED("CVE-2099-0001", "1") "," FIXED("CVE-2099-0003", "2") "," FIXED("CVE-2099-0004", "1"))));
+    write_file(
+        f, "a", "t.json",
+        STR(TRACKER(FIXED("CVE-2099-0001", "1") "," FIXED("CVE-2099-0002", "1") "," FIXED("CVE-2099-0003", "1"))));
+    write_file(
+        f, "b", "t.json",
+        STR(TRACKER(FIXED("CVE-2099-0001", "1") "," FIXED("CVE-2099-0003", "2") "," FIXED("CVE-2099-0004", "1"))));
     for (int k = 0; k < 2; k++) {
         const char *out = arena_printf(f->a, "%s/%c.db", f->dir, 'a' + k);
         struct intel_build b = {.dir = arena_printf(f->a, "%s/%c", f->dir, 'a' + k), .output = out};
@@ -493,12 +513,18 @@ static void test_broken(void **state)
         struct str text;
         const char *where;
     } cases[] = {
-        {"cut.json", STR("{\"demo\": {\"CVE-2099-0001\": {\"releases\": {\"bookworm\": {\"status\": \"resol"), "line 1"},
-        {"status.json", STR(TRACKER("\"CVE-2099-1\": {\"releases\": {\"sid\": {\"status\": \"solved\"}}}")), "demo CVE-2099-1"},
+        {"cut.json", STR("{\"demo\": {\"CVE-2099-0001\": {\"releases\": {\"bookworm\": {\"status\": \"resol"),
+         "line 1"},
+        {"status.json", STR(TRACKER("\"CVE-2099-1\": {\"releases\": {\"sid\": {\"status\": \"solved\"}}}")),
+         "demo CVE-2099-1"},
         {"osv.json", STR("{\"id\": \"GHSA-1\", \"modified\": \"2024-01-01T00:00:00Z\", \"affected\": [}"), "line 1"},
-        {"epss.csv", STR("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\nCVE-2099-1,2.5,0.1\n"), "line 3"},
+        {"epss.csv", STR("#model_version:v1,score_date:2026-01-01\ncve,epss,percentile\nCVE-2099-1,2.5,0.1\n"),
+         "line 3"},
         {"kev.json", STR("{\"catalogVersion\": \"1\", \"vulnerabilities\": [{\"cveID\": 7}]}"), "entry 1"},
-        {"secdb.json", STR("{\"distroversion\": \"v3.1\", \"reponame\": \"main\", \"packages\": [{\"pkg\": {\"name\": \"a\", \"secfixes\": []}}]}"), "package a"},
+        {"secdb.json",
+         STR("{\"distroversion\": \"v3.1\", \"reponame\": \"main\", \"packages\": [{\"pkg\": {\"name\": \"a\", "
+             "\"secfixes\": []}}]}"),
+         "package a"},
         {"broken.json", STR("{\"anything\": tru"), "line 1"},
         {"bad.gz", STR("\x1f\x8b\x08\0\0\0\0\0\0\x03 this is no deflate stream"), "unpacking"},
     };
@@ -512,7 +538,8 @@ static void test_broken(void **state)
         write_file(f, dir, "good.json", STR(TRACKER(FIXED("CVE-2099-0001", "1"))));
         write_file(f, dir, cases[k].name, cases[k].text);
         assert_int_equal(fs_write(out, STR("old"), 0644, &e), 0);
-        struct intel_build b = {.dir = arena_printf(f->a, "%s/%s", f->dir, dir), .output = out, .tell = listen, .arg = &t};
+        struct intel_build b = {
+            .dir = arena_printf(f->a, "%s/%s", f->dir, dir), .output = out, .tell = listen, .arg = &t};
         int r = intel_build(&b, &rep, &e);
         if (r != -EBADMSG || t.bads != 1 || !strstr(t.bad, cases[k].name) || !strstr(t.bad, cases[k].where))
             fail_msg("%s: %d, %zu told: %s", cases[k].name, r, t.bads, t.bad);
@@ -534,8 +561,10 @@ static void test_unknown(void **state)
     write_file(f, "unknown", "notes.txt", STR("hello"));
     write_file(f, "unknown", "empty", STR(""));
     write_file(f, "unknown", "csaf.json", STR("{\"document\": {}, \"vulnerabilities\": [{\"cve\": \"CVE-2024-1\"}]}"));
-    struct intel_build b = {.dir = arena_printf(f->a, "%s/unknown", f->dir), .output = arena_printf(f->a, "%s/u.db", f->dir),
-                            .tell = listen, .arg = &t};
+    struct intel_build b = {.dir = arena_printf(f->a, "%s/unknown", f->dir),
+                            .output = arena_printf(f->a, "%s/u.db", f->dir),
+                            .tell = listen,
+                            .arg = &t};
     if (intel_build(&b, &rep, &e) < 0)
         fail_msg("%s", e.msg);
     assert_int_equal(t.bads, 0);
@@ -579,10 +608,17 @@ static void test_cvss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_debian_semantics), cmocka_unit_test(test_debian_source),
-        cmocka_unit_test(test_debian_against_dpkg), cmocka_unit_test(test_alpine), cmocka_unit_test(test_osv),
-        cmocka_unit_test(test_tamper), cmocka_unit_test(test_reproducible), cmocka_unit_test(test_diff),
-        cmocka_unit_test(test_broken), cmocka_unit_test(test_unknown), cmocka_unit_test(test_cvss),
+        cmocka_unit_test(test_debian_semantics),
+        cmocka_unit_test(test_debian_source),
+        cmocka_unit_test(test_debian_against_dpkg),
+        cmocka_unit_test(test_alpine),
+        cmocka_unit_test(test_osv),
+        cmocka_unit_test(test_tamper),
+        cmocka_unit_test(test_reproducible),
+        cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_cvss),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

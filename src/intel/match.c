@@ -10,8 +10,8 @@ enum { HITS_MAX = 65536, ALIASES_MAX = 256 };
 /* One vulnerability while its records are being gathered. */
 struct hit {
     struct advisory adv;
-    int rank;          /* whose word the severity is: 3 distribution, 2 vendor or GHSA, 1 CVSS */
-    int cvss_version;  /* of adv.cvss; NVD's counts above another's of the same version */
+    int rank;         /* whose word the severity is: 3 distribution, 2 vendor or GHSA, 1 CVSS */
+    int cvss_version; /* of adv.cvss; NVD's counts above another's of the same version */
     bool cvss_nvd;
     struct str vendor_title;
 };
@@ -27,10 +27,16 @@ struct match {
     bool by_source;
 };
 
-static bool is_cve(struct str id) { return str_starts(id, STR("CVE-")); }
+static bool is_cve(struct str id)
+{
+    return str_starts(id, STR("CVE-"));
+}
 
 /* The order in which ids name a vulnerability: CVE, GHSA, everything else by its text. */
-static int id_rank(struct str id) { return is_cve(id) ? 0 : str_starts(id, STR("GHSA-")) ? 1 : 2; }
+static int id_rank(struct str id)
+{
+    return is_cve(id) ? 0 : str_starts(id, STR("GHSA-")) ? 1 : 2;
+}
 
 static bool id_better(struct str a, struct str b)
 {
@@ -129,7 +135,8 @@ static int take_vuln(struct match *m, struct hit *h, struct str id, struct err *
         struct str feed = snapshot_text(m->a, s, 0);
         bool nvd = str_eqc(feed, "nvd");
         int64_t published = sqlite3_column_int64(s, 5);
-        set_severity(h, 2, (enum vuln_severity)sqlite3_column_int(s, 2), str_starts(id, STR("GHSA-")) ? STR("ghsa") : feed);
+        set_severity(h, 2, (enum vuln_severity)sqlite3_column_int(s, 2),
+                     str_starts(id, STR("GHSA-")) ? STR("ghsa") : feed);
         set_cvss(h, sqlite3_column_double(s, 3), snapshot_peek(s, 4), nvd);
         if (published > 0 && (!h->adv.published || published < h->adv.published))
             h->adv.published = published;
@@ -289,6 +296,18 @@ static struct str without_binnmu(struct str v)
     return n < v.n && n >= 2 && v.p[n - 1] == 'b' && v.p[n - 2] == '+' ? str_sub(v, 0, n - 2) : v;
 }
 
+/* Debian signs its kernels as packages of their own: linux-signed-amd64 6.1.99+1 is linux 6.1.99-1. */
+static void unsign_linux(struct arena *a, struct str *name, struct str *version)
+{
+    ptrdiff_t plus = str_chr(*version, '+');
+    if (!str_starts(*name, STR("linux-signed-")) || plus < 0)
+        return;
+    char *v = arena_cstr(a, *version);
+    v[plus] = '-';
+    *name = STR("linux");
+    version->p = v;
+}
+
 static const struct space *find_space(const struct intel *i, const struct str *names, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
@@ -342,9 +361,11 @@ int intel_match(struct intel *i, struct arena *a, const struct package *p, const
     _cleanup_(map_freep) struct map *by_id = map_new(2 * HITS_MAX);
     struct match m = {.intel = i, .a = a, .by_id = by_id, .scheme = space->scheme, .by_source = by_source};
     m.version = by_source && p->source_version.n ? p->source_version : p->version;
-    if (str_eqc(p->type, "deb"))
-        m.version = without_binnmu(m.version);
     struct str name = by_source && p->source_name.n ? p->source_name : ecosystem_name(a, space->name, p->name);
+    if (str_eqc(p->type, "deb")) {
+        m.version = without_binnmu(m.version);
+        unsign_linux(a, &name, &m.version);
+    }
     pthread_mutex_lock(&i->lock);
     int r = gather(&m, space->id, name, e);
     pthread_mutex_unlock(&i->lock);

@@ -1,6 +1,9 @@
 #include "intel/ranges.h"
 
-static bool is_start(struct str v) { return str_eqc(v, "0"); }
+static bool is_start(struct str v)
+{
+    return str_eqc(v, "0");
+}
 
 /* Versions that are none keep their place. */
 static int event_cmp(enum version_scheme scheme, const struct range_event *a, const struct range_event *b)

@@ -1,7 +1,8 @@
 /* record: what the jailed feed parser tells the builder, as bytes on a pipe.
  *
  * A record is a type and a fixed number of text fields (numbers in decimal). The reader takes nothing but whole records
- * of known types with the right number of fields, all lengths capped, and hands out cleaned text: the sender is hostile.
+ * of known types with the right number of fields, all lengths capped, and hands out cleaned text: the sender is
+ * hostile.
  *
  * On the wire: u8 type, u8 number of fields, then per field u32 length (native order: same machine) and bytes.
  */
@@ -12,17 +13,17 @@
 #include "base/buf.h"
 
 /* RECORD(id, number of fields) */
-#define RECORDS(X)                                                                                         \
-    X(FILE, 2)      /* number of the file, member name or empty: what follows is from there */            \
-    X(UNKNOWN, 2)   /* number of the file, member name or empty: in no format we know */                  \
-    X(BAD, 2)       /* number of the file, what is wrong and where */                                      \
-    X(SPACE, 2)     /* name, scheme: the feed speaks of it, also when nothing follows */                   \
-    X(DATE, 2)      /* feed, newest date inside (microseconds) */                                          \
-    X(OSV, 3)       /* id, modified (microseconds), withdrawn 0 or 1: begins a record of the feed osv */   \
-    X(AFFECTED, 9)  /* space, name, id, feed, status, severity, fixed, ranges, versions */                 \
-    X(VULN, 8)      /* id, feed, aliases, severity, cvss, vector, published, title */                      \
-    X(SCORE, 3)     /* id, epss, percentile */                                                             \
-    X(KEV, 5)       /* id, added, due, ransomware 0 or 1, title */
+#define RECORDS(X)                                                                                                     \
+    X(FILE, 2)     /* number of the file, member name or empty: what follows is from there */                          \
+    X(UNKNOWN, 2)  /* number of the file, member name or empty: in no format we know */                                \
+    X(BAD, 2)      /* number of the file, what is wrong and where */                                                   \
+    X(SPACE, 2)    /* name, scheme: the feed speaks of it, also when nothing follows */                                \
+    X(DATE, 2)     /* feed, newest date inside (microseconds) */                                                       \
+    X(OSV, 3)      /* id, modified (microseconds), withdrawn 0 or 1: begins a record of the feed osv */                \
+    X(AFFECTED, 9) /* space, name, id, feed, status, severity, fixed, ranges, versions */                              \
+    X(VULN, 8)     /* id, feed, aliases, severity, cvss, vector, published, title */                                   \
+    X(SCORE, 3)    /* id, epss, percentile */                                                                          \
+    X(KEV, 5)      /* id, added, due, ransomware 0 or 1, title */
 
 enum record_type {
 #define X(id, n) RECORD_##id,

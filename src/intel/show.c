@@ -87,7 +87,8 @@ static void write_kev(sqlite3_stmt *s, struct json_writer *w)
 
 /* Rows of a query with the id bound once, as an array; *ret_n counts them. */
 static int rows(struct intel *i, const char *key, const char *sql, struct str id,
-                void (*write)(sqlite3_stmt *, struct json_writer *), struct json_writer *w, size_t *ret_n, struct err *e)
+                void (*write)(sqlite3_stmt *, struct json_writer *), struct json_writer *w, size_t *ret_n,
+                struct err *e)
 {
     sqlite3_stmt *s;
     int r;
@@ -123,12 +124,14 @@ int intel_show(struct intel *i, struct arena *a, struct str id, struct str *ret_
                   "SELECT id, feed, aliases, severity, cvss, vector, published, title FROM vuln WHERE id" IDS
                   " ORDER BY id, feed",
                   id, write_vuln, &w, &n, e)) == 0 &&
-        (r = rows(i, "affected",
-                  "SELECT s.name, a.name, a.id, a.feed, a.status, a.severity, a.fixed, a.ranges, a.versions FROM affected a "
-                  "JOIN space s ON s.id = a.space WHERE a.id" IDS " ORDER BY s.name, a.name, a.id, a.feed, a.n",
-                  id, write_affected, &w, &n, e)) == 0 &&
+        (r = rows(
+             i, "affected",
+             "SELECT s.name, a.name, a.id, a.feed, a.status, a.severity, a.fixed, a.ranges, a.versions FROM affected a "
+             "JOIN space s ON s.id = a.space WHERE a.id" IDS " ORDER BY s.name, a.name, a.id, a.feed, a.n",
+             id, write_affected, &w, &n, e)) == 0 &&
         (r = rows(i, "scores", "SELECT id, epss, percentile FROM score WHERE id" IDS, id, write_score, &w, &n, e)) == 0)
-        r = rows(i, "exploited", "SELECT id, added, due, ransomware, title FROM kev WHERE id" IDS, id, write_kev, &w, &n, e);
+        r = rows(i, "exploited", "SELECT id, added, due, ransomware, title FROM kev WHERE id" IDS, id, write_kev, &w,
+                 &n, e);
     pthread_mutex_unlock(&i->lock);
     json_w_end(&w);
     if (r < 0 || (r = buf_check(&b, e)) < 0)
@@ -170,9 +173,11 @@ int intel_info(struct intel *i, struct arena *a, struct str *ret_json, struct er
     k_date(&w, "built", i->built);
     json_w_kbool(&w, "signed", i->database.is_signed);
     json_w_ki64(&w, "bytes", (int64_t)i->database.map_n);
-    if ((r = rows(i, "feeds", "SELECT name, records, newest FROM feed ORDER BY name", STR_NONE, write_feed, &w, &n, e)) == 0)
+    if ((r = rows(i, "feeds", "SELECT name, records, newest FROM feed ORDER BY name", STR_NONE, write_feed, &w, &n,
+                  e)) == 0)
         r = rows(i, "spaces",
-                 "SELECT s.name, s.scheme, (SELECT count(*) FROM affected a WHERE a.space = s.id) FROM space s ORDER BY s.name",
+                 "SELECT s.name, s.scheme, (SELECT count(*) FROM affected a WHERE a.space = s.id) FROM space s ORDER "
+                 "BY s.name",
                  STR_NONE, write_space, &w, &n, e);
     pthread_mutex_unlock(&i->lock);
     json_w_end(&w);

@@ -24,7 +24,10 @@ static void pubkey_free(gnutls_pubkey_t *k)
         gnutls_pubkey_deinit(*k);
 }
 
-static void datum_free(gnutls_datum_t *d) { gnutls_free(d->data); }
+static void datum_free(gnutls_datum_t *d)
+{
+    gnutls_free(d->data);
+}
 
 static int load_private(const char *path, gnutls_privkey_t key, struct err *e)
 {
@@ -37,8 +40,8 @@ static int load_private(const char *path, gnutls_privkey_t key, struct err *e)
     r = gnutls_privkey_import_x509_raw(key, &data, GNUTLS_X509_FMT_PEM, NULL, 0);
     fs_wipe((char *)pem.p, pem.n);
     if (r < 0 || gnutls_privkey_get_pk_algorithm(key, NULL) != GNUTLS_PK_EDDSA_ED25519)
-        return err_set(e, EINVAL, "key %s: not an ed25519 private key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)",
-                       path);
+        return err_set(e, EINVAL,
+                       "key %s: not an ed25519 private key in PKCS#8 PEM (openssl genpkey -algorithm ed25519)", path);
     return 0;
 }
 
@@ -50,9 +53,16 @@ static int load_public(const char *path, gnutls_pubkey_t key, struct err *e)
     if (r < 0)
         return err_wrap(e, "key");
     gnutls_datum_t data = {(unsigned char *)pem.p, (unsigned)pem.n};
-    if (gnutls_pubkey_import(key, &data, GNUTLS_X509_FMT_PEM) < 0 ||
-        gnutls_pubkey_get_pk_algorithm(key, NULL) != GNUTLS_PK_EDDSA_ED25519)
-        return err_set(e, EINVAL, "key %s: not an ed25519 public key in PEM (openssl pkey -pubout)", path);
+    r = gnutls_pubkey_import(key, &data, GNUTLS_X509_FMT_PEM);
+    if (r < 0) { /* the signer checks its own work: the public half of its key */
+        _cleanup_(privkey_free) gnutls_privkey_t private = NULL;
+        if (gnutls_privkey_init(&private) == 0 &&
+            gnutls_privkey_import_x509_raw(private, &data, GNUTLS_X509_FMT_PEM, NULL, 0) == 0)
+            r = gnutls_pubkey_import_privkey(key, private, 0, 0);
+        fs_wipe((char *)pem.p, pem.n);
+    }
+    if (r < 0 || gnutls_pubkey_get_pk_algorithm(key, NULL) != GNUTLS_PK_EDDSA_ED25519)
+        return err_set(e, EINVAL, "key %s: not an ed25519 key in PEM (openssl pkey -pubout)", path);
     return 0;
 }
 
@@ -78,7 +88,8 @@ static int message(const void *p, size_t n, char *out, size_t size)
 }
 
 /* The one trailer that belongs to these values. */
-static void trailer(size_t size, const char *key, const uint8_t sig[static SIGNATURE_SIZE], char out[static INTEL_TRAILER])
+static void trailer(size_t size, const char *key, const uint8_t sig[static SIGNATURE_SIZE],
+                    char out[static INTEL_TRAILER])
 {
     char hex[2 * SIGNATURE_SIZE + 1], text[INTEL_TRAILER];
     hex_encode(sig, SIGNATURE_SIZE, hex);

@@ -26,8 +26,9 @@ static const char *const inserts[] = {
     [STAGE_DATE] = "INSERT INTO date VALUES (?1, CAST(?2 AS INTEGER)) "
                    "ON CONFLICT (feed) DO UPDATE SET newest = max(newest, excluded.newest)",
     [STAGE_OSV] = "INSERT INTO osv (id, modified, withdrawn) VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER))",
-    [STAGE_AFFECTED] = "INSERT INTO affected VALUES (?1, ?2, ?3, ?4, ?10, ?11, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), "
-                       "?7, ?8, ?9)",
+    [STAGE_AFFECTED] =
+        "INSERT INTO affected VALUES (?1, ?2, ?3, ?4, ?10, ?11, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), "
+        "?7, ?8, ?9)",
     /* of Alpine the highest fix, of the others the last word */
     [STAGE_FIXED] = "INSERT INTO fixed VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), ?7) "
                     "ON CONFLICT DO UPDATE SET status = excluded.status, severity = excluded.severity, "
@@ -35,7 +36,8 @@ static const char *const inserts[] = {
     [STAGE_VULN] = "INSERT OR REPLACE INTO vuln VALUES (?1, ?2, ?9, ?3, CAST(?4 AS INTEGER), CAST(?5 AS REAL), ?6, "
                    "CAST(?7 AS INTEGER), ?8)",
     [STAGE_SCORE] = "INSERT OR REPLACE INTO score VALUES (?1, CAST(?2 AS REAL), CAST(?3 AS REAL))",
-    [STAGE_KEV] = "INSERT OR REPLACE INTO kev VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), ?5)",
+    [STAGE_KEV] =
+        "INSERT OR REPLACE INTO kev VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), ?5)",
 };
 
 static void apk_less(sqlite3_context *c, int n, sqlite3_value **v)
@@ -138,10 +140,12 @@ int stage_take(struct stage *s, const struct record *r, struct err *e)
 /* Of each OSV id the newest record, unless that one was withdrawn. Everything goes in in the order of its key. */
 static const char transfer[] =
     "CREATE TABLE stage.chosen AS SELECT rec FROM (SELECT rec, withdrawn, row_number() OVER "
-    " (PARTITION BY id ORDER BY modified DESC, rec DESC) AS k FROM stage.osv) WHERE k = 1 AND NOT withdrawn ORDER BY rec;"
+    " (PARTITION BY id ORDER BY modified DESC, rec DESC) AS k FROM stage.osv) WHERE k = 1 AND NOT withdrawn ORDER BY "
+    "rec;"
     "CREATE UNIQUE INDEX stage.chosen_rec ON chosen (rec);"
     "INSERT INTO space (name, scheme) SELECT name, scheme FROM stage.space ORDER BY name;"
-    "INSERT INTO affected SELECT s.id, a.name, a.id, a.feed, a.n, a.status, a.severity, a.fixed, a.ranges, a.versions FROM"
+    "INSERT INTO affected SELECT s.id, a.name, a.id, a.feed, a.n, a.status, a.severity, a.fixed, a.ranges, a.versions "
+    "FROM"
     " (SELECT space, name, id, feed, n, status, severity, fixed, ranges, versions FROM stage.affected"
     "  WHERE rec IN (SELECT rec FROM stage.chosen)"
     "  UNION ALL SELECT space, name, id, feed, 0, status, severity, fixed, '', '' FROM stage.fixed) a"
@@ -150,7 +154,8 @@ static const char transfer[] =
     " WHERE rec = 0 OR rec IN (SELECT rec FROM stage.chosen) ORDER BY id, feed;"
     "INSERT OR IGNORE INTO alias SELECT alias, id FROM (WITH RECURSIVE cut(id, alias, rest) AS ("
     "  SELECT id, '', aliases || ' ' FROM vuln WHERE aliases <> ''"
-    "  UNION ALL SELECT id, substr(rest, 1, instr(rest, ' ') - 1), substr(rest, instr(rest, ' ') + 1) FROM cut WHERE rest <> '')"
+    "  UNION ALL SELECT id, substr(rest, 1, instr(rest, ' ') - 1), substr(rest, instr(rest, ' ') + 1) FROM cut WHERE "
+    "rest <> '')"
     " SELECT DISTINCT alias, id FROM cut WHERE alias <> '') ORDER BY alias, id;"
     "INSERT INTO score SELECT id, epss, percentile FROM stage.score ORDER BY id;"
     "INSERT INTO kev SELECT id, added, due, ransomware, title FROM stage.kev ORDER BY id;"
@@ -181,7 +186,8 @@ static int fill(sqlite3 *db, struct intel_build_report *report, struct err *e)
     if ((r = database_exec(db, transfer, e)) < 0 || (r = database_revision(db, report->revision, e)) < 0)
         return r;
     snprintf(sql, sizeof(sql), "INSERT INTO meta VALUES ('revision', '%s')", report->revision);
-    if ((r = database_exec(db, sql, e)) < 0 || (r = count(db, "SELECT count(*) FROM affected", &report->affected, e)) < 0 ||
+    if ((r = database_exec(db, sql, e)) < 0 ||
+        (r = count(db, "SELECT count(*) FROM affected", &report->affected, e)) < 0 ||
         (r = count(db, "SELECT count(DISTINCT id) FROM vuln", &report->advisories, e)) < 0 ||
         (r = count(db, "SELECT count(*) FROM space", &report->spaces, e)) < 0 ||
         (r = count(db, "SELECT count(*) FROM score", &report->scores, e)) < 0 ||

@@ -7,7 +7,17 @@
 
 #include <sqlite3.h>
 
-enum stage_insert { STAGE_SPACE, STAGE_DATE, STAGE_OSV, STAGE_AFFECTED, STAGE_FIXED, STAGE_VULN, STAGE_SCORE, STAGE_KEV, STAGE_INSERTS };
+enum stage_insert {
+    STAGE_SPACE,
+    STAGE_DATE,
+    STAGE_OSV,
+    STAGE_AFFECTED,
+    STAGE_FIXED,
+    STAGE_VULN,
+    STAGE_SCORE,
+    STAGE_KEV,
+    STAGE_INSERTS
+};
 
 struct stage {
     char path[4096]; /* the temporary file, removed by stage_close */

@@ -49,7 +49,10 @@ int part_number_cmp(struct str a, struct str b)
     return a.n != b.n ? part_size_cmp(a.n, b.n) : part_text_cmp(a, b);
 }
 
-int part_text_cmp(struct str a, struct str b) { return part_sign(str_cmp(a, b)); }
+int part_text_cmp(struct str a, struct str b)
+{
+    return part_sign(str_cmp(a, b));
+}
 
 int part_text_icmp(struct str a, struct str b)
 {
@@ -67,7 +70,10 @@ static const char *const names[] = {
 #undef X
 };
 
-const char *version_scheme_name(enum version_scheme scheme) { return names[scheme]; }
+const char *version_scheme_name(enum version_scheme scheme)
+{
+    return names[scheme];
+}
 
 int version_scheme_parse(struct str name, enum version_scheme *ret)
 {
@@ -100,9 +106,9 @@ int version_compare(enum version_scheme scheme, struct str a, struct str b, int 
 {
     typedef int compare_fn(struct str, struct str, int *);
     static compare_fn *const by_scheme[] = {
-        [VERSION_DPKG] = version_dpkg,     [VERSION_RPM] = version_rpm,     [VERSION_APK] = version_apk,
-        [VERSION_SEMVER] = version_semver, [VERSION_NPM] = version_npm,     [VERSION_PEP440] = version_pep440,
-        [VERSION_GEM] = version_gem,       [VERSION_MAVEN] = version_maven, [VERSION_GO] = version_go,
+        [VERSION_DPKG] = version_dpkg,         [VERSION_RPM] = version_rpm,     [VERSION_APK] = version_apk,
+        [VERSION_SEMVER] = version_semver,     [VERSION_NPM] = version_npm,     [VERSION_PEP440] = version_pep440,
+        [VERSION_GEM] = version_gem,           [VERSION_MAVEN] = version_maven, [VERSION_GO] = version_go,
         [VERSION_COMPOSER] = version_composer, [VERSION_NUGET] = version_nuget, [VERSION_PUB] = version_pub,
         [VERSION_GENERIC] = version_generic,
     };

@@ -5,19 +5,19 @@
 #include "base/str.h"
 
 /* VERSION_SCHEME(id, name) */
-#define VERSION_SCHEMES(X) \
-    X(DPKG, "dpkg")        \
-    X(RPM, "rpm")          \
-    X(APK, "apk")          \
-    X(SEMVER, "semver")    \
-    X(NPM, "npm")          \
-    X(PEP440, "pep440")    \
-    X(GEM, "gem")          \
-    X(MAVEN, "maven")      \
-    X(GO, "go")            \
-    X(COMPOSER, "composer") \
-    X(NUGET, "nuget")      \
-    X(PUB, "pub")          \
+#define VERSION_SCHEMES(X)                                                                                             \
+    X(DPKG, "dpkg")                                                                                                    \
+    X(RPM, "rpm")                                                                                                      \
+    X(APK, "apk")                                                                                                      \
+    X(SEMVER, "semver")                                                                                                \
+    X(NPM, "npm")                                                                                                      \
+    X(PEP440, "pep440")                                                                                                \
+    X(GEM, "gem")                                                                                                      \
+    X(MAVEN, "maven")                                                                                                  \
+    X(GO, "go")                                                                                                        \
+    X(COMPOSER, "composer")                                                                                            \
+    X(NUGET, "nuget")                                                                                                  \
+    X(PUB, "pub")                                                                                                      \
     X(GENERIC, "generic")
 
 enum version_scheme {

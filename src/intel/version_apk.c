@@ -32,7 +32,10 @@ static struct str take_while(struct str *s, bool (*fn)(char))
     return taken;
 }
 
-static bool is_hash(char c) { return part_digit(c) || (c >= 'a' && c <= 'f'); }
+static bool is_hash(char c)
+{
+    return part_digit(c) || (c >= 'a' && c <= 'f');
+}
 
 static void number(struct cursor *c, enum token token)
 {

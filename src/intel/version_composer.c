@@ -1,5 +1,5 @@
-/* PHP's version_compare() (ext/standard/versioning.c), which Composer uses; a leading v is dropped. And the generic order
- * for things without an ecosystem. */
+/* PHP's version_compare() (ext/standard/versioning.c), which Composer uses; a leading v is dropped. And the generic
+ * order for things without an ecosystem. */
 #include "base/cleanup.h"
 #include "intel/version_parts.h"
 
@@ -69,8 +69,8 @@ int version_composer(struct str a, struct str b, int *ret)
     }
 }
 
-/* Runs of digits and letters: numbers by value, above words; words by text without case; a word that marks a pre-release
- * sorts before the end, everything else behind it. */
+/* Runs of digits and letters: numbers by value, above words; words by text without case; a word that marks a
+ * pre-release sorts before the end, everything else behind it. */
 static bool is_pre(struct str c)
 {
     static const char *const words[] = {"alpha", "beta", "rc", "pre", "preview", "dev", "snapshot"};
@@ -80,7 +80,10 @@ static bool is_pre(struct str c)
     return false;
 }
 
-static bool peek_any(struct str s) { return component(&s).n > 0; }
+static bool peek_any(struct str s)
+{
+    return component(&s).n > 0;
+}
 
 int version_generic(struct str a, struct str b, int *ret)
 {

@@ -1,5 +1,5 @@
-/* Gem::Version (rubygems lib/rubygems/version.rb): numbers and words, a word marks a pre-release and sorts below numbers,
- * zeros before the first word and at the end do not count, '-' stands for ".pre.". */
+/* Gem::Version (rubygems lib/rubygems/version.rb): numbers and words, a word marks a pre-release and sorts below
+ * numbers, zeros before the first word and at the end do not count, '-' stands for ".pre.". */
 #include "intel/version_parts.h"
 
 enum { SEGMENTS = 256 };
@@ -8,7 +8,10 @@ struct gem {
     size_t n;
 };
 
-static bool is_number(struct str s) { return part_digit(s.p[0]); }
+static bool is_number(struct str s)
+{
+    return part_digit(s.p[0]);
+}
 
 static void drop_zeros(struct gem *g, size_t from)
 {

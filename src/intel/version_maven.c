@@ -26,9 +26,9 @@ static int qualifier(const struct item *i)
         const char *word;
         int rank;
         bool with_digits;
-    } known[] = {{"alpha", 0, false}, {"a", 0, true},           {"beta", 1, false},    {"b", 1, true},
-                 {"milestone", 2, false}, {"m", 2, true},       {"rc", 3, false},      {"cr", 3, false},
-                 {"snapshot", 4, false},  {"", RELEASE, false}, {"ga", RELEASE, false}, {"final", RELEASE, false},
+    } known[] = {{"alpha", 0, false},         {"a", 0, true},       {"beta", 1, false},     {"b", 1, true},
+                 {"milestone", 2, false},     {"m", 2, true},       {"rc", 3, false},       {"cr", 3, false},
+                 {"snapshot", 4, false},      {"", RELEASE, false}, {"ga", RELEASE, false}, {"final", RELEASE, false},
                  {"release", RELEASE, false}, {"sp", 6, false}};
     for (size_t k = 0; k < ARRAY_LEN(known); k++)
         if (str_ieq(i->text, str_c(known[k].word)) && (!known[k].with_digits || i->digits_follow))
@@ -36,7 +36,10 @@ static int qualifier(const struct item *i)
     return UNKNOWN;
 }
 
-static bool is_null(const struct item *i) { return i->number ? part_zero(i->text) : qualifier(i) == RELEASE; }
+static bool is_null(const struct item *i)
+{
+    return i->number ? part_zero(i->text) : qualifier(i) == RELEASE;
+}
 
 static bool add(struct maven *m, struct str text, bool number, bool digits_follow)
 {

@@ -1,4 +1,5 @@
-/* node-semver's ranges (README "Ranges", classes/range.js): each simple range becomes bounds, all of a set must hold. */
+/* node-semver's ranges (README "Ranges", classes/range.js): each simple range becomes bounds, all of a set must hold.
+ */
 #include "base/cleanup.h"
 #include "intel/version_parts.h"
 
@@ -19,9 +20,15 @@ struct bound {
     struct str pre;
 };
 
-static bool blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
-static bool is_x(struct str s) { return str_eqc(s, "x") || str_eqc(s, "X") || str_eqc(s, "*"); }
+static bool is_x(struct str s)
+{
+    return str_eqc(s, "x") || str_eqc(s, "X") || str_eqc(s, "*");
+}
 
 static bool identifiers_valid(struct str s)
 {
@@ -141,7 +148,10 @@ static void apply_below_next(struct set *s, const uint64_t n[3], unsigned at)
     apply(s, OP_LT, up, STR("0"));
 }
 
-static void apply_nothing(struct set *s) { s->all = false; }
+static void apply_nothing(struct set *s)
+{
+    s->all = false;
+}
 
 static void apply_caret(struct set *s, const struct partial *p)
 {
@@ -207,7 +217,8 @@ static enum op take_op(struct str *s)
     static const struct {
         const char *text;
         enum op op;
-    } ops[] = {{">=", OP_GE}, {"<=", OP_LE}, {"~>", OP_TILDE}, {">", OP_GT}, {"<", OP_LT}, {"~", OP_TILDE}, {"^", OP_CARET}, {"=", OP_EQ}};
+    } ops[] = {{">=", OP_GE}, {"<=", OP_LE},   {"~>", OP_TILDE}, {">", OP_GT},
+               {"<", OP_LT},  {"~", OP_TILDE}, {"^", OP_CARET},  {"=", OP_EQ}};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++)
         if (str_starts(*s, str_c(ops[i].text))) {
             *s = part_from(*s, strlen(ops[i].text));

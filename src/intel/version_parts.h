@@ -7,12 +7,30 @@
 
 #include <errno.h>
 
-static inline bool part_digit(char c) { return c >= '0' && c <= '9'; }
-static inline bool part_lower(char c) { return c >= 'a' && c <= 'z'; }
-static inline bool part_alpha(char c) { return part_lower(c) || (c >= 'A' && c <= 'Z'); }
-static inline char part_fold(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
-static inline int part_sign(int v) { return (v > 0) - (v < 0); }
-static inline int part_size_cmp(size_t a, size_t b) { return (a > b) - (a < b); }
+static inline bool part_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool part_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+static inline bool part_alpha(char c)
+{
+    return part_lower(c) || (c >= 'A' && c <= 'Z');
+}
+static inline char part_fold(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+static inline int part_sign(int v)
+{
+    return (v > 0) - (v < 0);
+}
+static inline int part_size_cmp(size_t a, size_t b)
+{
+    return (a > b) - (a < b);
+}
 
 struct str part_digits(struct str *s);           /* take the digits at the front, may be empty */
 bool part_all_digits(struct str s);              /* at least one, nothing else */
@@ -20,7 +38,10 @@ int part_number_cmp(struct str a, struct str b); /* decimal digits of any length
 int part_text_cmp(struct str a, struct str b);   /* bytewise, -1 0 1 */
 int part_text_icmp(struct str a, struct str b);  /* ASCII case folded */
 bool part_zero(struct str digits);
-static inline struct str part_from(struct str s, size_t n) { return n ? (struct str){s.p + n, s.n - n} : s; }
+static inline struct str part_from(struct str s, size_t n)
+{
+    return n ? (struct str){s.p + n, s.n - n} : s;
+}
 bool part_skip(struct str *s, char c); /* take this character if it is next */
 
 /* One for each scheme: 0 and *ret, or -EINVAL. With b == a the validity of one version. */

@@ -48,7 +48,8 @@ static bool take_pre(struct str *s, struct pep440 *v)
     static const struct {
         const char *word;
         char letter;
-    } words[] = {{"alpha", 'a'}, {"a", 'a'}, {"beta", 'b'}, {"b", 'b'}, {"c", 'r'}, {"rc", 'r'}, {"preview", 'r'}, {"pre", 'r'}};
+    } words[] = {{"alpha", 'a'}, {"a", 'a'},  {"beta", 'b'},    {"b", 'b'},
+                 {"c", 'r'},     {"rc", 'r'}, {"preview", 'r'}, {"pre", 'r'}};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (take_part(s, &words[i].word, 1, &v->pre_number)) {
             v->pre = words[i].letter;

@@ -21,7 +21,10 @@ static struct evr parse(struct str v)
     return evr;
 }
 
-static bool is_separator(char c) { return !part_alpha(c) && !part_digit(c) && c != '~' && c != '^'; }
+static bool is_separator(char c)
+{
+    return !part_alpha(c) && !part_digit(c) && c != '~' && c != '^';
+}
 
 static struct str skip_separators(struct str s)
 {

@@ -1,5 +1,5 @@
-/* Semantic Versioning 2.0.0 (semver.org), read leniently: a leading v or =, any number of numbers (what is missing is 0),
- * a pre-release without its hyphen. npm, Go, pub and NuGet are dialects of it. */
+/* Semantic Versioning 2.0.0 (semver.org), read leniently: a leading v or =, any number of numbers (what is missing is
+ * 0), a pre-release without its hyphen. npm, Go, pub and NuGet are dialects of it. */
 #include "intel/version_parts.h"
 
 struct semver {
@@ -100,12 +100,22 @@ int version_semver(struct str a, struct str b, int *ret)
     return compare_all(a, b, false, &x, &y, ret);
 }
 
-int version_npm(struct str a, struct str b, int *ret) { return version_semver(a, b, ret); }
+int version_npm(struct str a, struct str b, int *ret)
+{
+    return version_semver(a, b, ret);
+}
 
-static struct str go_strip(struct str v) { return str_starts(v, STR("go")) ? part_from(v, 2) : v; }
+static struct str go_strip(struct str v)
+{
+    return str_starts(v, STR("go")) ? part_from(v, 2) : v;
+}
 
-/* Module versions with their v, and the toolchain's own: go1.22rc1. Pseudo-versions and +incompatible order as semver. */
-int version_go(struct str a, struct str b, int *ret) { return version_semver(go_strip(a), go_strip(b), ret); }
+/* Module versions with their v, and the toolchain's own: go1.22rc1. Pseudo-versions and +incompatible order as semver.
+ */
+int version_go(struct str a, struct str b, int *ret)
+{
+    return version_semver(go_strip(a), go_strip(b), ret);
+}
 
 /* pub_semver: build metadata counts, behind the version without it. */
 int version_pub(struct str a, struct str b, int *ret)

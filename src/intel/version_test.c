@@ -22,7 +22,10 @@ static struct str vectors(struct arena *a, const char *name)
     return text;
 }
 
-static char sign(int r) { return r < 0 ? '<' : r > 0 ? '>' : '='; }
+static char sign(int r)
+{
+    return r < 0 ? '<' : r > 0 ? '>' : '=';
+}
 
 /* a, op, b, source: what the upstream suites say, and the same the other way round. */
 static void check_vectors(const char *file, enum version_scheme scheme)
@@ -52,9 +55,10 @@ static void test_vectors(void **state)
     static const struct {
         const char *file;
         enum version_scheme scheme;
-    } files[] = {{"dpkg", VERSION_DPKG},         {"apk", VERSION_APK},     {"rpm", VERSION_RPM},   {"semver", VERSION_SEMVER},
-                 {"semver", VERSION_NPM},        {"pep440", VERSION_PEP440}, {"gem", VERSION_GEM}, {"maven", VERSION_MAVEN},
-                 {"composer", VERSION_COMPOSER}, {"nuget", VERSION_NUGET}, {"pub", VERSION_PUB}};
+    } files[] = {{"dpkg", VERSION_DPKG},     {"apk", VERSION_APK},     {"rpm", VERSION_RPM},
+                 {"semver", VERSION_SEMVER}, {"semver", VERSION_NPM},  {"pep440", VERSION_PEP440},
+                 {"gem", VERSION_GEM},       {"maven", VERSION_MAVEN}, {"composer", VERSION_COMPOSER},
+                 {"nuget", VERSION_NUGET},   {"pub", VERSION_PUB}};
     for (size_t i = 0; i < ARRAY_LEN(files); i++)
         check_vectors(files[i].file, files[i].scheme);
 }
@@ -119,12 +123,30 @@ static void test_invalid(void **state)
         enum version_scheme scheme;
         const char *v;
     } cases[] = {
-        {VERSION_DPKG, ""},        {VERSION_DPKG, "1 2"},   {VERSION_DPKG, "a:1"},       {VERSION_DPKG, "1-"},
-        {VERSION_DPKG, "abc"},     {VERSION_DPKG, "1_2"},   {VERSION_DPKG, ":1"},        {VERSION_DPKG, "99999999999:1"},
-        {VERSION_APK, ""},         {VERSION_APK, "abc"},    {VERSION_SEMVER, "latest"},  {VERSION_SEMVER, "1.0.0-"},
-        {VERSION_NPM, "not a version"}, {VERSION_GEM, "1..2"}, {VERSION_GEM, "junk"},    {VERSION_GO, "master"},
-        {VERSION_COMPOSER, "abc"}, {VERSION_NUGET, "x.y"},  {VERSION_PUB, "-1"},         {VERSION_MAVEN, ""},
-        {VERSION_PEP440, ""},      {VERSION_RPM, ""},       {VERSION_GENERIC, ".."},     {VERSION_DPKG, "1\n"},
+        {VERSION_DPKG, ""},
+        {VERSION_DPKG, "1 2"},
+        {VERSION_DPKG, "a:1"},
+        {VERSION_DPKG, "1-"},
+        {VERSION_DPKG, "abc"},
+        {VERSION_DPKG, "1_2"},
+        {VERSION_DPKG, ":1"},
+        {VERSION_DPKG, "99999999999:1"},
+        {VERSION_APK, ""},
+        {VERSION_APK, "abc"},
+        {VERSION_SEMVER, "latest"},
+        {VERSION_SEMVER, "1.0.0-"},
+        {VERSION_NPM, "not a version"},
+        {VERSION_GEM, "1..2"},
+        {VERSION_GEM, "junk"},
+        {VERSION_GO, "master"},
+        {VERSION_COMPOSER, "abc"},
+        {VERSION_NUGET, "x.y"},
+        {VERSION_PUB, "-1"},
+        {VERSION_MAVEN, ""},
+        {VERSION_PEP440, ""},
+        {VERSION_RPM, ""},
+        {VERSION_GENERIC, ".."},
+        {VERSION_DPKG, "1\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         int r;
@@ -156,7 +178,8 @@ static bool dpkg_says(const char *a, const char *op, const char *b)
 
 static const char *random_version(char *out, size_t size)
 {
-    static const char *const pieces[] = {"0", "1", "9", "10", "01", ".", "+", "~", "a", "b", "rc", "deb", "u", "Z", "~~", ".0"};
+    static const char *const pieces[] = {"0", "1", "9",  "10",  "01", ".", "+",  "~",
+                                         "a", "b", "rc", "deb", "u",  "Z", "~~", ".0"};
     unsigned char dice[16];
     fs_random(dice, sizeof(dice));
     size_t n = (size_t)snprintf(out, size, "%s%u", dice[0] < 32 ? "1:" : "", dice[1] % 3);
