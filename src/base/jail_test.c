@@ -1,8 +1,3 @@
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -12,12 +7,16 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+// cmocka needs setjmp, stdarg and stddef
+#include <cmocka.h>
 
 /* ---- children, each one an attempt ---- */
 
