@@ -341,6 +341,25 @@ describe("the second door: starts that nobody asks a plugin about", { skip }, ()
   });
 });
 
+describe("the policy is in the kernel before the first instruction", { skip }, () => {
+  const drop = "cp /bin/busybox /tmp/echo && /tmp/echo ESCAPED";
+  test("a container that runs dropped code at once: prevented when enforced, its twin under audit untouched", async () => {
+    agent.policies({ "fast.yaml": "kind: ContainerPolicy\nname: fast\nmode: enforce\nselect: {names: [\"fast-*\"]}\nprocess: {drift: block}\n" });
+    const from = agent.events.mark();
+    agent.reload();
+    await agent.events.wait("the policy is in force", (e) => e.type === "policy", from);
+    for (let i = 0; i < 5; i++) {
+      const r = await d.docker("run", "--rm", "--name", `fast-${i}`, "--user", "0", "--network", "none", "good:1", "sh", "-c", drop);
+      assert.doesNotMatch(r.stdout, /ESCAPED/);
+      assert.notEqual(r.code, 0);
+    }
+    assert.equal(await d.ok("run", "--rm", "--name", "slow-1", "--user", "0", "--network", "none", "good:1", "sh", "-c", drop), "ESCAPED");
+    const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.container?.name === "fast-0", from);
+    assert.ok(["prevented", "killed"].includes(e.outcome), e.outcome);
+    assert.equal(e.policy.name, "fast");
+  });
+});
+
 describe("cost and leaving", { skip }, () => {
   test("time of docker run with and without the gate", async (t) => {
     const plain = await startDockerd(cleanup);
