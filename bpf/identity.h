@@ -79,11 +79,12 @@ static __always_inline struct ident *ident_of_cgroup(struct cgroup *cg)
     return i;
 }
 
-/* Copies the id of the task's container; false: it is the host's. */
-static __always_inline bool ident_of_task(struct task_struct *t, struct id_key *ret, __u64 *cgroup)
+/* The id of the task's container, in a map's memory; NULL: it is the host's. */
+static __always_inline const char *ident_of_task(struct task_struct *t, __u64 *cgroup)
 {
     struct css_set *set = READ(t, cgroups);
     struct cgroup *dfl = READ(set, dfl_cgrp), *cg = dfl;
+#pragma clang loop unroll(disable)
     for (int i = 0; i < 3; i++) {
         if (i == 1)
             cg = READ(set, subsys[bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id)], cgroup);
@@ -94,17 +95,15 @@ static __always_inline bool ident_of_task(struct task_struct *t, struct id_key *
         struct ident *ident = ident_of_cgroup(cg);
         if (ident && ident->has) {
             *cgroup = ident->kn;
-            __builtin_memcpy(ret->id, ident->id, BH_ID);
-            return true;
+            return ident->id;
         }
     }
     __u32 ns = READ(t, nsproxy, mnt_ns, ns.inum);
     struct id_key *by_ns = bpf_map_lookup_elem(&mnt_namespaces, &ns);
     if (!by_ns)
-        return false;
+        return NULL;
     *cgroup = READ(dfl, kn, id);
-    __builtin_memcpy(ret->id, by_ns->id, BH_ID);
-    return true;
+    return by_ns->id;
 }
 
 static __always_inline struct task_state *task_state(struct task_struct *t)

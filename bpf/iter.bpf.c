@@ -7,11 +7,9 @@ SEC("iter/task")
 int on_task(struct bpf_iter__task *ctx)
 {
     struct task_struct *t = ctx->task;
-    struct id_key id;
     __u64 cgroup;
-    if (!t || !ident_of_task(t, &id, &cgroup))
-        return 0;
-    struct bh_container *c = bpf_map_lookup_elem(&containers, &id);
+    const char *id = t ? ident_of_task(t, &cgroup) : NULL;
+    struct bh_container *c = id ? bpf_map_lookup_elem(&containers, id) : NULL;
     if (!c)
         return 0;
     struct dentry *root = READ(t, fs, root.dentry);

@@ -29,7 +29,7 @@ static __always_inline bool overlay_upper(struct inode *inode)
 static __always_inline struct path *file_path(struct file *f)
 {
     struct backing_file *b = (void *)f;
-    if (bpf_core_field_exists(b->user_path) && (READ(f, f_mode) & FMODE_BACKING))
+    if (bpf_core_field_exists(b->user_path) && (READ(f, f_mode) & FMODE_NOACCOUNT))
         return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
     return (void *)f + bpf_core_field_offset(struct file, f_path);
 }
@@ -61,10 +61,11 @@ static __always_inline void file_facts(struct inode *inode, const struct bh_cont
 }
 
 /* Load the policy that rules container `id` and what we know of it into the scratch. */
-static __always_inline void judge_load(struct scratch *s, const struct id_key *id, __u64 cgroup)
+static __always_inline void judge_load(struct scratch *s, const char *id_, __u64 cgroup)
 {
     __u32 zero = 0;
-    __builtin_memcpy(s->ev.id, id->id, BH_ID);
+    bpf_probe_read_kernel(s->ev.id, BH_ID, id_);
+    struct id_key *id = (void *)s->ev.id;
     s->ev.cgroup = cgroup;
     struct bh_policy *p = bpf_map_lookup_elem(&policies, id);
     if (!p)
@@ -88,20 +89,20 @@ static __always_inline void judge_load(struct scratch *s, const struct id_key *i
 __noinline int judge_open(__u32 entered_only)
 {
     __u32 slot = 0;
-    struct id_key id;
     __u64 cgroup = 0;
     struct task_struct *t = bpf_get_current_task_btf();
     struct task_state *st = task_state(t);
     bool entered = st && (st->flags & TASK_ENTERED);
     if (entered_only && !entered)
         return -1;
-    if (!ident_of_task(t, &id, &cgroup))
+    const char *id = ident_of_task(t, &cgroup);
+    if (!id)
         return -1;
     struct scratch *s = scratch_take(&slot);
     if (!s)
         return -1;
     s->inside = 1;
-    judge_load(s, &id, cgroup);
+    judge_load(s, id, cgroup);
     if (entered)
         return slot;
 
@@ -114,15 +115,13 @@ __noinline int judge_open(__u32 entered_only)
     } else {
         if (root == theirs)
             goto outside;
-        s->container = (struct bh_container){
-            .root_dev = dev,
-            .root_ino = ino,
-            .mnt_ns = READ(t, nsproxy, mnt_ns, ns.inum),
-            .overlay = READ(root, d_sb, s_magic) == OVERLAYFS_MAGIC,
-            .pid = READ(t, tgid),
-            .started = READ(t, group_leader, start_boottime),
-        };
-        bpf_map_update_elem(&containers, &id, &s->container, BPF_NOEXIST);
+        s->container.root_dev = dev;
+        s->container.root_ino = ino;
+        s->container.mnt_ns = READ(t, nsproxy, mnt_ns, ns.inum);
+        s->container.overlay = READ(root, d_sb, s_magic) == OVERLAYFS_MAGIC;
+        s->container.pid = READ(t, tgid);
+        s->container.started = READ(t, group_leader, start_boottime);
+        bpf_map_update_elem(&containers, s->ev.id, &s->container, BPF_NOEXIST);
     }
     st = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (st)

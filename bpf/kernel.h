@@ -10,6 +10,7 @@
 #include <linux/types.h>
 
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
@@ -221,7 +222,7 @@ struct sockaddr {
 #define RAMFS_MAGIC 0x858458f6
 #define SB_KERNMOUNT (1ul << 22)
 #define FMODE_WRITE 2
-#define FMODE_BACKING (1u << 25)
+#define FMODE_NOACCOUNT (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
 #define S_IFMT 00170000
 #define S_IFREG 0100000
 #define S_IFSOCK 0140000

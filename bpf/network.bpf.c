@@ -1,2 +1,220 @@
+/* network: connections made, accepted and waited for. Told once for an image, program and remote end; not judged yet.
+ * net_lsm_* belong to the lsm tier, net_trace_* to the trace tier.
+ */
 #include "judge.h"
+
 char _license[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline void addr_of_sock(struct bh_addr *a, struct sock *sk, bool remote)
+{
+    a->family = READ(sk, __sk_common.skc_family);
+    a->local_port = READ(sk, __sk_common.skc_num);
+    if (remote)
+        a->port = bpf_ntohs(READ(sk, __sk_common.skc_dport));
+    else
+        a->port = a->local_port;
+    if (a->family == AF_INET) {
+        __u32 v4 = remote ? READ(sk, __sk_common.skc_daddr) : READ(sk, __sk_common.skc_rcv_saddr);
+        __builtin_memcpy(a->addr, &v4, 4);
+    } else if (a->family == AF_INET6) {
+        if (remote)
+            bpf_core_read(a->addr, 16, &sk->__sk_common.skc_v6_daddr);
+        else
+            bpf_core_read(a->addr, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+    }
+}
+
+/* The other end is in the event's peer; of a unix socket the name is in text[]. Only inet and unix ones are told. */
+__noinline int tell_net(__u32 slot)
+{
+    struct scratch *s = scratch_at(slot);
+    if (!s)
+        return 0;
+    struct bh_addr *a = &s->ev.peer;
+    if (a->family != AF_INET && a->family != AF_INET6 && a->family != AF_UNIX)
+        return 0;
+    __u64 w[2];
+    __builtin_memcpy(w, a->addr, 16);
+    struct task_struct *t = bpf_get_current_task_btf();
+    __u64 object = w[0] * 31 + w[1] + ((__u64)a->family << 48);
+    __u64 object2 = READ(t, mm, exe_file, f_inode, i_ino) << 20 | (s->ev.type == BH_ACCEPT ? a->local_port : a->port);
+    if (a->family == AF_UNIX) {
+        object = 0;
+        for (int i = 0; i < 108; i++)
+            object = object * 31 + (__u8)s->text[i];
+    }
+    judge_acts(s, BH_LEVEL_DETECT);
+    if (!judge_tells(s, object, object2))
+        return 0;
+    if (a->family == AF_UNIX) {
+        __u32 at = s->data_n & (BH_DATA - 1);
+        long n = bpf_probe_read_kernel_str(&s->ev.data[at], 108, s->text[0] ? s->text : s->text + 1);
+        if (n > 1) {
+            s->data_n = at + ((n - 1) & 127);
+            s->ev.path = tell_span(s, at);
+        }
+    }
+    tell_exe(s, slot);
+    return judge_send(slot, object, object2);
+}
+
+static __always_inline void told_sock(__u32 type, struct sock *sk, bool remote)
+{
+    __u32 slot = 0;
+    struct scratch *s = judge_begin(&slot, true);
+    if (!s)
+        return;
+    tell_begin(slot, type);
+    addr_of_sock(&s->ev.peer, sk, remote);
+    s->ev.peer.protocol = (__u8)READ(sk, sk_protocol);
+    tell_net(slot);
+    scratch_give(slot);
+}
+
+/* A sockaddr, of the kernel or of the caller, into peer and text[]. */
+static __always_inline void told_addr(__u32 type, struct sock *sk, const void *sa, __u32 len, bool user)
+{
+    __u32 slot = 0;
+    __u16 family = 0;
+    if (len < 2)
+        return;
+    struct scratch *s = judge_begin(&slot, true);
+    if (!s)
+        return;
+    tell_begin(slot, type);
+    __u64 *zero = (void *)s->text;
+    for (int i = 0; i < 15; i++)
+        zero[i] = 0;
+    len = len > 110 ? 110 : len;
+    if (user)
+        bpf_probe_read_user(s->text, len & 127, sa);
+    else
+        bpf_probe_read_kernel(s->text, len & 127, sa);
+    __u8 *raw = (void *)s->text;
+    struct bh_addr *a = &s->ev.peer;
+    a->family = family = raw[0] | (__u16)raw[1] << 8;
+    a->protocol = (__u8)READ(sk, sk_protocol);
+    if (family == AF_INET || family == AF_INET6) {
+        a->port = (__u16)raw[2] << 8 | raw[3];
+        if (family == AF_INET)
+            __builtin_memcpy(a->addr, raw + 4, 4);
+        else
+            __builtin_memcpy(a->addr, raw + 8, 16);
+    } else if (family == AF_UNIX) {
+        __u64 *w = (void *)s->text;
+        for (int i = 0; i < 14; i++) /* the name alone, from index 0 */
+            w[i] = w[i] >> 16 | w[i + 1] << 48;
+    }
+    tell_net(slot);
+    scratch_give(slot);
+}
+
+/* ---- lsm ---- */
+
+SEC("lsm/socket_connect")
+int BPF_PROG(net_lsm_connect, struct socket *sock, struct sockaddr *sa, int len, int ret)
+{
+    if (!ret && task_entered())
+        told_addr(BH_CONNECT, READ(sock, sk), sa, len, false);
+    return ret;
+}
+
+SEC("lsm/socket_bind")
+int BPF_PROG(net_lsm_bind, struct socket *sock, struct sockaddr *sa, int len, int ret)
+{
+    if (!ret && task_entered())
+        told_addr(BH_BIND, READ(sock, sk), sa, len, false);
+    return ret;
+}
+
+SEC("lsm/socket_listen")
+int BPF_PROG(net_lsm_listen, struct socket *sock, int backlog, int ret)
+{
+    if (!ret && task_entered())
+        told_sock(BH_LISTEN, READ(sock, sk), false);
+    return ret;
+}
+
+SEC("lsm/sock_graft") /* accept() hands the connected sock to its socket */
+int BPF_PROG(net_lsm_accept, struct sock *sk, struct socket *parent)
+{
+    if (task_entered() && READ(sk, __sk_common.skc_dport))
+        told_sock(BH_ACCEPT, sk, true);
+    return 0;
+}
+
+/* ---- trace: the tracepoints of these calls alone; addresses from the caller's memory, for telling only ---- */
+
+struct sys_enter {
+    __u64 common;
+    __s64 nr;
+    __u64 arg[6];
+};
+struct sys_exit {
+    __u64 common;
+    __s64 nr, ret;
+};
+
+static __always_inline struct sock *sock_of_fd(__u64 fd)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct fdtable *fdt = READ(t, files, fdt);
+    struct file **slots = READ(fdt, fd), *f = NULL;
+    if ((__u32)fd >= READ(fdt, max_fds))
+        return NULL;
+    bpf_probe_read_kernel(&f, sizeof(f), slots + (__u32)fd);
+    if (!f || (READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+        return NULL;
+    struct socket *sock = READ(f, private_data);
+    return READ(sock, sk);
+}
+
+static __always_inline void told_user(__u32 type, struct sys_enter *ctx)
+{
+    struct sock *sk = task_entered() ? sock_of_fd(ctx->arg[0]) : NULL;
+    if (sk)
+        told_addr(type, sk, (void *)ctx->arg[1], (__u32)ctx->arg[2], true);
+}
+
+SEC("tp/syscalls/sys_enter_connect")
+int net_trace_connect(struct sys_enter *ctx)
+{
+    told_user(BH_CONNECT, ctx);
+    return 0;
+}
+
+SEC("tp/syscalls/sys_enter_bind")
+int net_trace_bind(struct sys_enter *ctx)
+{
+    told_user(BH_BIND, ctx);
+    return 0;
+}
+
+SEC("tp/syscalls/sys_enter_listen")
+int net_trace_listen(struct sys_enter *ctx)
+{
+    struct sock *sk = task_entered() ? sock_of_fd(ctx->arg[0]) : NULL;
+    if (sk)
+        told_sock(BH_LISTEN, sk, false);
+    return 0;
+}
+
+static __always_inline int accepted(struct sys_exit *ctx)
+{
+    struct sock *sk = ctx->ret >= 0 && task_entered() ? sock_of_fd(ctx->ret) : NULL;
+    if (sk)
+        told_sock(BH_ACCEPT, sk, true);
+    return 0;
+}
+
+SEC("tp/syscalls/sys_exit_accept")
+int net_trace_accept(struct sys_exit *ctx)
+{
+    return accepted(ctx);
+}
+
+SEC("tp/syscalls/sys_exit_accept4")
+int net_trace_accept4(struct sys_exit *ctx)
+{
+    return accepted(ctx);
+}

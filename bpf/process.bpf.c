@@ -21,7 +21,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 }
 
 struct interp {
-    struct bh_container c;
+    const struct bh_container *c;
     struct bh_file file;
     __u64 mnt, dentry;
     __u32 found;
@@ -35,7 +35,7 @@ static long interp_vma(struct task_struct *t, struct vm_area_struct *vma, struct
     struct path *p = file_path(f);
     in->mnt = (__u64)READ(p, mnt);
     in->dentry = (__u64)READ(p, dentry);
-    file_facts(READ(p, dentry, d_inode), &in->c, &in->file);
+    file_facts(READ(p, dentry, d_inode), in->c, &in->file);
     in->found = 1;
     return 0;
 }
@@ -75,18 +75,6 @@ static __always_inline void tell_args(struct scratch *s, struct task_struct *t)
     s->ev.args = tell_span(s, at);
 }
 
-static __always_inline void tell_filename(struct scratch *s, const char *name)
-{
-    __u32 at = s->data_n;
-    if (at > BH_DATA - BH_PATH)
-        return;
-    long n = bpf_probe_read_kernel_str(&s->ev.data[at & (BH_DATA - 1)], BH_PATH, name);
-    if (n <= 1)
-        return;
-    s->data_n = at + ((n - 1) & (BH_PATH - 1));
-    s->ev.path = tell_span(s, at);
-}
-
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *bprm)
 {
@@ -112,7 +100,7 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
         if (exec_escalates(bprm, t))
             consider(s, BH_CONTROL_escalation);
         if (!s->ev.action) { /* the program is fine: so must be the loader that the kernel mapped for it */
-            struct interp in = {.c = s->container};
+            struct interp in = {.c = &s->container};
             struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
             bpf_find_vma(t, READ(regs, ip), interp_vma, &in, 0);
             if (in.found && in.file.ino != s->ev.file.ino) {

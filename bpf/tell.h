@@ -164,6 +164,18 @@ static __always_inline void tell_exe(struct scratch *s, __u32 slot)
         s->ev.truncated |= BH_TRUNCATED_EXE;
 }
 
+static __always_inline void tell_filename(struct scratch *s, const char *name)
+{
+    __u32 at = s->data_n;
+    if (at > BH_DATA - BH_PATH)
+        return;
+    long n = bpf_probe_read_kernel_str(&s->ev.data[at & (BH_DATA - 1)], BH_PATH, name);
+    if (n <= 1)
+        return;
+    s->data_n = at + ((n - 1) & (BH_PATH - 1));
+    s->ev.path = tell_span(s, at);
+}
+
 /* 1: to be told. Equal ones within `again` ns are counted and kept back (0: told once for all). */
 static __always_inline bool novel(struct scratch *s, __u64 scope, __u64 object, __u64 object2, __u32 op, __u64 again)
 {

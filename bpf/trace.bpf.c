@@ -79,9 +79,9 @@ __noinline int judge_mapping(__u32 slot)
         bpf_send_signal(SIGKILL);
     if (judge_tells(s, s->ev.file.ino, s->ev.file.flags)) {
         __u64 object = s->ev.file.ino, object2 = s->ev.file.flags;
-        tell_exe(s, slot);
         path_walk(slot);
         tell_walked(s, slot);
+        tell_exe(s, slot);
         judge_send(slot, object, object2);
     }
     return 0;
@@ -129,11 +129,13 @@ static __always_inline void on_mmap(struct call *c, struct task_struct *t)
     struct file *f = file_of_fd(t, fd);
     if (f && map_file(s, file_path(f)) && !jit_memory(&s->ev.file, flags & MAP_SHARED))
         judge_mapping(slot);
+    if (s->ev.action)
+        st->pending = 0; /* told already */
     scratch_give(slot);
 }
 
 struct vma_at {
-    struct bh_container c;
+    const struct bh_container *c;
     struct bh_file file;
     __u64 mnt, dentry, end;
     __u32 found, shared;
@@ -152,7 +154,7 @@ static long vma_step(struct task_struct *t, struct vm_area_struct *vma, struct v
     at->mnt = (__u64)READ(p, mnt);
     at->dentry = (__u64)READ(p, dentry);
     at->shared = !!(READ(vma, vm_flags) & VM_SHARED);
-    file_facts(inode, &at->c, &at->file);
+    file_facts(inode, at->c, &at->file);
     at->found = 1;
     return 0;
 }
@@ -160,7 +162,7 @@ static long vma_step(struct task_struct *t, struct vm_area_struct *vma, struct v
 /* The first mapping of [addr, addr + len) whose file may not become code decides. */
 static __always_inline void judge_range(struct scratch *s, __u32 slot, __u64 addr, __u64 len, __u32 flags)
 {
-    struct vma_at at = {.c = s->container};
+    struct vma_at at = {.c = &s->container};
     __u64 end = addr + len;
     for (int i = 0; i < 8 && addr < end; i++) {
         at.found = 0;

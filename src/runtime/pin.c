@@ -89,7 +89,7 @@ int pin_remove(const char *dir, struct err *e)
     struct dirent *de;
     int r = 0;
     while (!r && (de = readdir(d)))
-        if (de->d_name[0] != '.' && unlinkat(dirfd(d), de->d_name, 0) < 0)
+        if (de->d_name[0] != '.' && unlinkat(dirfd(d), de->d_name, de->d_type == DT_DIR ? AT_REMOVEDIR : 0) < 0)
             r = err_errno(e, "%s/%s", dir, de->d_name);
     closedir(d);
     if (!r && rmdir(dir) < 0)

@@ -92,6 +92,13 @@ static int configure(struct bpf_object *obj, enum sensor_tier tier, const struct
     return 0;
 }
 
+/* A hook that this kernel does not have must not cost us the rest of the object. */
+static bool has_hook(struct bpf_program *p)
+{
+    const char *section = bpf_program__section_name(p);
+    return strncmp(section, "lsm/", 4) != 0 || libbpf_find_vmlinux_btf_id(section + 4, BPF_LSM_MAC) > 0;
+}
+
 static int load_object(const struct object *o, struct sensor *s, const struct sensor_opts *opts, const char *maps,
                        const char *links, bool fresh, struct err *e)
 {
@@ -101,7 +108,7 @@ static int load_object(const struct object *o, struct sensor *s, const struct se
         return r;
     struct bpf_program *p;
     bpf_object__for_each_program (p, obj)
-        if (!tier_wants(s->tier, opts, bpf_program__name(p)))
+        if (!tier_wants(s->tier, opts, bpf_program__name(p)) || !has_hook(p))
             bpf_program__set_autoload(p, false);
     r = object_load(obj, o->name, e);
     if (r == 0)
