@@ -136,7 +136,7 @@ describe("against the console", { skip: missing || needs("bulkhead-console") }, 
     const file = join(home, "p.yaml");
     writeFileSync(file, policy("nonsense"));
     const bad = await bh(["apply", "-f", file]);
-    assert.equal(bad.code, 3);
+    assert.equal(bad.code, 2);
     assert.match(bad.stderr, /p\.yaml:3: .*mode/);
     writeFileSync(file, policy("audit"));
     assert.match(await ok(["apply", "-f", file, "--dry-run"]), /would be created/);
