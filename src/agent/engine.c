@@ -6,7 +6,8 @@
 
 static const char usage[] =
     "usage: bulkhead-agent engine enable|disable [OPTIONS]\n\n"
-    "enable   registers the authorization plugin \"bulkhead\" and bulkhead-runc as default runtime in Docker's daemon.json\n"
+    "enable   registers the authorization plugin \"bulkhead\" and bulkhead-runc as default runtime in Docker's "
+    "daemon.json\n"
     "         and makes dockerd read it (no restart). The agent must be running, with the plugin's socket open.\n"
     "disable  takes exactly that out again.\n\n"
     "  --engine URL         docker (default: unix:///var/run/docker.sock) or unix:///PATH\n"
@@ -29,9 +30,9 @@ int engine_main(int argc, char **argv)
         const char **value;
         bool *flag;
     } options[] = {
-        {"--engine", &engine, NULL},      {"--config", &o.config, NULL},   {"--state", &o.state, NULL},
-        {"--authz-socket", &o.socket, NULL}, {"--guard", &o.guard, NULL},  {"--runtime", &o.runtime, NULL},
-        {"--bpf-dir", &o.bpf_dir, NULL},  {"--pidfile", &o.pidfile, NULL}, {"--no-plugin", NULL, &o.no_plugin},
+        {"--engine", &engine, NULL},         {"--config", &o.config, NULL},   {"--state", &o.state, NULL},
+        {"--authz-socket", &o.socket, NULL}, {"--guard", &o.guard, NULL},     {"--runtime", &o.runtime, NULL},
+        {"--bpf-dir", &o.bpf_dir, NULL},     {"--pidfile", &o.pidfile, NULL}, {"--no-plugin", NULL, &o.no_plugin},
         {"--no-reload", NULL, &o.no_reload},
     };
     struct str verb = str_c(argc > 1 ? argv[1] : "");
@@ -67,10 +68,14 @@ int engine_main(int argc, char **argv)
     }
     printf("bulkhead-agent: the gate is %s the engine\n", enable ? "in" : "out of");
     if (containers && enable)
-        printf("note: %zu containers were made before; they keep their runtime and start past the guard when the engine "
-               "restarts, until they are made anew\n", containers);
+        printf(
+            "note: %zu containers were made before; they keep their runtime and start past the guard when the engine "
+            "restarts, until they are made anew\n",
+            containers);
     else if (containers)
-        printf("note: %zu containers were made with the guard; the entry runtimes.bulkhead stays in daemon.json as another "
-               "name of runc, so that they start\n", containers);
+        printf("note: %zu containers were made with the guard; the entry runtimes.bulkhead stays in daemon.json as "
+               "another "
+               "name of runc, so that they start\n",
+               containers);
     return 0;
 }

@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "net/http.h"
 
-#define DOCKER_TIMEOUT (15 * TIME_SECOND)
+#define DOCKER_TIMEOUT     (15 * TIME_SECOND)
 #define DOCKER_EXPORT_IDLE (120 * TIME_SECOND)
 #define DOCKER_EVENT_ARENA (8u << 20)
 
@@ -91,7 +91,7 @@ static void strings(struct arena *a, const struct json_value *list, struct str *
     *ret = list && list->type == JSON_ARRAY ? arena_array(a, list->count, sizeof(struct str)) : NULL;
     *ret_n = 0;
     if (*ret)
-        JSON_EACH(list, it)
+        JSON_EACH (list, it)
             if (json_str(it).n)
                 (*ret)[(*ret_n)++] = json_str(it);
 }
@@ -157,7 +157,7 @@ int docker_info(const struct docker *d, struct arena *a, struct docker_info *ret
         return unexpected(e, d, "DockerRootDir");
     const struct json_value *runtimes = json_get(v, "Runtimes");
     i.runtimes = arena_array(a, runtimes ? runtimes->count : 0, sizeof(struct str));
-    JSON_EACH(runtimes, it)
+    JSON_EACH (runtimes, it)
         i.runtimes[i.runtimes_n++] = it->key;
     strings(a, json_path(v, "Plugins.Authorization"), &i.authz, &i.authz_n);
     strings(a, json_get(v, "SecurityOptions"), &i.security, &i.security_n);
@@ -218,7 +218,7 @@ int docker_image_list(const struct docker *d, struct arena *a, struct docker_ima
         return unexpected(e, d, "list of images");
     struct docker_image *list = arena_array(a, v->count, sizeof(*list));
     size_t n = 0;
-    JSON_EACH(v, it)
+    JSON_EACH (v, it)
         if (!read_image(a, it, &list[n++]))
             return unexpected(e, d, "image Id");
     *ret = list;
@@ -274,8 +274,7 @@ static bool read_listed(const struct json_value *v, struct docker_container *ret
         .json = v,
     };
     /* Names also holds the links of other containers, "/other/alias": the container's own has one slash. */
-    JSON_EACH(names, it)
-    {
+    JSON_EACH (names, it) {
         struct str name = without_slash(json_str(it));
         if (!ret->name.n || str_chr(name, '/') < 0)
             ret->name = name;
@@ -283,8 +282,8 @@ static bool read_listed(const struct json_value *v, struct docker_container *ret
     return container_id_valid(ret->id);
 }
 
-static int list(const struct docker *d, struct arena *a, const char *query, struct docker_container **ret, size_t *ret_n,
-                struct err *e)
+static int list(const struct docker *d, struct arena *a, const char *query, struct docker_container **ret,
+                size_t *ret_n, struct err *e)
 {
     const struct json_value *v;
     int r = get(d, a, arena_printf(a, "/containers/json%s", query), &v, e);
@@ -294,7 +293,7 @@ static int list(const struct docker *d, struct arena *a, const char *query, stru
         return unexpected(e, d, "list of containers");
     struct docker_container *l = arena_array(a, v->count, sizeof(*l));
     size_t n = 0;
-    JSON_EACH(v, it)
+    JSON_EACH (v, it)
         if (!read_listed(it, &l[n++]))
             return unexpected(e, d, "container Id");
     *ret = l;
@@ -474,8 +473,8 @@ int docker_follow_run(struct docker_follow *f, int64_t since, docker_event_fn *f
     f->answer = 0;
     buf_reset(&f->line);
     struct http_request q = {
-        .url = since ? arena_printf(a, "http://docker/events?since=%" PRId64 ".%09" PRId64,
-                                    since / TIME_SECOND, since % TIME_SECOND * 1000)
+        .url = since ? arena_printf(a, "http://docker/events?since=%" PRId64 ".%09" PRId64, since / TIME_SECOND,
+                                    since % TIME_SECOND * 1000)
                      : "http://docker/events",
         .sink = take,
         .sink_ctx = f,

@@ -40,7 +40,7 @@ struct docker_info {
     struct str id, name, root_dir, driver, default_runtime, operating_system, cgroup_driver, cgroup_version;
     struct str *runtimes; /* names */
     size_t runtimes_n;
-    struct str *authz;    /* names of authorization plugins */
+    struct str *authz; /* names of authorization plugins */
     size_t authz_n;
     struct str *security; /* "name=seccomp,profile=default" ... */
     size_t security_n;
@@ -48,19 +48,19 @@ struct docker_info {
     const struct json_value *json;
 };
 int docker_ping(const struct docker *d, struct err *e);
-/* 1: this GET is refused by the authorization plugin of that name; 0: the engine answers it, or refuses it otherwise. The
- * only proof that a plugin is in force: engines list in /info what they started with, not what they reloaded. */
+/* 1: this GET is refused by the authorization plugin of that name; 0: the engine answers it, or refuses it otherwise.
+ * The only proof that a plugin is in force: engines list in /info what they started with, not what they reloaded. */
 int docker_refused_by(const struct docker *d, const char *path, const char *plugin, struct err *e);
 int docker_version(const struct docker *d, struct arena *a, struct docker_version *ret, struct err *e);
 int docker_info(const struct docker *d, struct arena *a, struct docker_info *ret, struct err *e);
 
 struct docker_image {
-    struct str id;       /* sha256:HEX: digest of the config JSON */
-    struct str *tags;    /* name:tag */
+    struct str id;    /* sha256:HEX: digest of the config JSON */
+    struct str *tags; /* name:tag */
     size_t tags_n;
     struct str *digests; /* name@sha256:HEX */
     size_t digests_n;
-    struct str created;  /* RFC 3339 as the engine writes it */
+    struct str created; /* RFC 3339 as the engine writes it */
     int64_t size;
     const struct json_value *config; /* Config: User, Env, Cmd, Labels ...; NULL in listings */
     const struct json_value *json;
@@ -74,16 +74,16 @@ typedef int docker_sink_fn(void *ctx, const void *p, size_t n, struct err *e);
 int docker_image_export(const struct docker *d, struct str ref, docker_sink_fn *sink, void *ctx, struct err *e);
 
 struct docker_container {
-    struct str id;       /* 64 hex digits */
-    struct str name;     /* without the leading '/' */
-    struct str image;    /* as the user wrote it (or its id when the tag moved on) */
-    struct str image_id; /* sha256:HEX */
-    struct str state;    /* created running paused restarting removing exited dead */
+    struct str id;                   /* 64 hex digits */
+    struct str name;                 /* without the leading '/' */
+    struct str image;                /* as the user wrote it (or its id when the tag moved on) */
+    struct str image_id;             /* sha256:HEX */
+    struct str state;                /* created running paused restarting removing exited dead */
     const struct json_value *labels; /* object of strings or NULL */
-    struct str runtime;  /* inspect only */
-    int64_t pid;         /* inspect only; 0 when not running */
-    struct str started;  /* inspect only, RFC 3339 */
-    bool privileged;     /* inspect only */
+    struct str runtime;              /* inspect only */
+    int64_t pid;                     /* inspect only; 0 when not running */
+    struct str started;              /* inspect only, RFC 3339 */
+    bool privileged;                 /* inspect only */
     const struct json_value *json;
 };
 int docker_container_list(const struct docker *d, struct arena *a, bool all, struct docker_container **ret,
@@ -98,10 +98,10 @@ int docker_container_find(const struct docker *d, struct arena *a, struct str re
                           struct err *e);
 
 struct docker_event {
-    struct str type, action;            /* container: create start die destroy rename ...; image: tag pull delete ... */
-    struct str id;                      /* actor: container id, image id or name */
+    struct str type, action; /* container: create start die destroy rename ...; image: tag pull delete ... */
+    struct str id;           /* actor: container id, image id or name */
     const struct json_value *attributes; /* name, image and the labels */
-    int64_t time;                       /* instant */
+    int64_t time;                        /* instant */
 };
 /* Follow the engine's events. One follower per thread; docker_follow_stop may be called from any thread. */
 struct docker_follow;

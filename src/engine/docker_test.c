@@ -1,5 +1,6 @@
-/* The pure parts always; the rest against the engine whose socket is in BULKHEAD_TEST_DOCKER (test/integration/engine.test.ts
- * starts one with the image bb:1, a running container "web" with label app=web, and a stopped one "old"). */
+/* The pure parts always; the rest against the engine whose socket is in BULKHEAD_TEST_DOCKER
+ * (test/integration/engine.test.ts starts one with the image bb:1, a running container "web" with label app=web, and a
+ * stopped one "old"). */
 #include "engine/docker.h"
 
 #include "base/cleanup.h"
@@ -8,6 +9,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static void references(void **state)
@@ -16,8 +18,13 @@ static void references(void **state)
         const char *ref;
         bool valid;
     } t[] = {
-        {"bb:1", true}, {"registry.example:5000/team/app@sha256:00", true}, {"A_b.c-d", true}, {"", false},
-        {"/etc", false}, {"a//b", false}, {"a/../b", false}, {"-v", false}, {"a b", false}, {"a?x=1", false}, {"a%2e", false}, {"a\nb", false}, {"a#b", false},
+        {"bb:1", true},    {"registry.example:5000/team/app@sha256:00", true},
+        {"A_b.c-d", true}, {"", false},
+        {"/etc", false},   {"a//b", false},
+        {"a/../b", false}, {"-v", false},
+        {"a b", false},    {"a?x=1", false},
+        {"a%2e", false},   {"a\nb", false},
+        {"a#b", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(t); i++)
         if (docker_ref_valid(str_c(t[i].ref)) != t[i].valid)
@@ -149,8 +156,9 @@ static void live_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(references),  cmocka_unit_test(urls),            cmocka_unit_test(live_facts),  cmocka_unit_test(live_images),
-        cmocka_unit_test(live_export), cmocka_unit_test(live_containers), cmocka_unit_test(live_events),
+        cmocka_unit_test(references),  cmocka_unit_test(urls),        cmocka_unit_test(live_facts),
+        cmocka_unit_test(live_images), cmocka_unit_test(live_export), cmocka_unit_test(live_containers),
+        cmocka_unit_test(live_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

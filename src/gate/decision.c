@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #define CLOCK_SKEW (5 * 60 * TIME_SECOND)
-#define NAMES_MAX 512u
+#define NAMES_MAX  512u
 
 struct gate {
     char *state;
@@ -68,8 +68,12 @@ static int folder_mark(const char *path, uint64_t *ret, size_t *files, struct er
         struct stat st;
         if (!is_policy_file(it->d_name) || fstatat(dirfd(d), it->d_name, &st, 0) < 0)
             continue;
-        uint64_t part[] = {st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec,
-                           (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec};
+        uint64_t part[] = {st.st_ino,
+                           (uint64_t)st.st_size,
+                           (uint64_t)st.st_mtim.tv_sec,
+                           (uint64_t)st.st_mtim.tv_nsec,
+                           (uint64_t)st.st_ctim.tv_sec,
+                           (uint64_t)st.st_ctim.tv_nsec};
         mark += str_hash(str_n((const char *)part, sizeof(part))) ^ str_hash(str_c(it->d_name));
         ++*files;
     }
@@ -221,7 +225,7 @@ static int stored_names(struct arena *a, const char *path, struct str *names, si
         }
         if ((t = json_value_read(j, a, &list, e)) < 0)
             return t;
-        JSON_EACH(list, it)
+        JSON_EACH (list, it)
             if (*n < NAMES_MAX && !has_name(names, *n, json_str(it)))
                 names[(*n)++] = json_str(it);
         return 0;
@@ -237,8 +241,8 @@ struct deciding {
     const struct gate_question *q;
     struct gate_decision *d;
     struct policy_set *set;
-    struct str hex;     /* of the image id */
-    struct str *names;  /* of the question, or the id when there are none */
+    struct str hex;    /* of the image id */
+    struct str *names; /* of the question, or the id when there are none */
     size_t names_n;
 };
 
@@ -258,8 +262,8 @@ static struct str subject_text(const struct deciding *k)
 static void fault(const struct deciding *k, const struct err *why)
 {
     k->d->answer = GATE_DENY;
-    k->d->text = arena_strf(k->a, STR_FMT " is refused because it could not be judged: %s", STR_ARG(subject_text(k)),
-                            why->msg);
+    k->d->text =
+        arena_strf(k->a, STR_FMT " is refused because it could not be judged: %s", STR_ARG(subject_text(k)), why->msg);
 }
 
 static void join_policies(const struct deciding *k, const struct verdict *v)
@@ -306,13 +310,16 @@ static void answer_by(const struct deciding *k, const struct verdict *v)
         buf_printf(&b, " (and %zu more)", denies - 1);
     buf_printf(&b, ". All reasons: bulkhead get verdicts " STR_FMT, STR_ARG(k->q->image_id));
     if (first->finding.n)
-        buf_printf(&b, ". To lift it: fix the image, or let an owner of the policy add {finding: " STR_FMT
-                       ", reason: ..., owner: ..., expires: DATE} to its exceptions (bulkhead get policies ImagePolicy/" STR_FMT
-                       ", then bulkhead apply -f)",
-                   STR_ARG(first->finding), STR_ARG(first->policy));
+        buf_printf(
+            &b,
+            ". To lift it: fix the image, or let an owner of the policy add {finding: " STR_FMT
+            ", reason: ..., owner: ..., expires: DATE} to its exceptions (bulkhead get policies ImagePolicy/" STR_FMT
+            ", then bulkhead apply -f)",
+            STR_ARG(first->finding), STR_ARG(first->policy));
     else
-        buf_printf(&b, ". To lift it: fix the image, or let an owner change the policy (bulkhead get policies "
-                       "ImagePolicy/" STR_FMT ", then bulkhead apply -f)",
+        buf_printf(&b,
+                   ". To lift it: fix the image, or let an owner change the policy (bulkhead get policies "
+                   "ImagePolicy/" STR_FMT ", then bulkhead apply -f)",
                    STR_ARG(first->policy));
     d->text = arena_str(k->a, buf_str(&b));
     buf_fini(&b);
@@ -338,7 +345,8 @@ static int is_current(const struct deciding *k, const struct verdict *v, struct 
 {
     struct str intel;
     int64_t now = k->q->now;
-    if (!str_eq(v->policy_revision, policy_set_revision(k->set)) || v->valid_until <= now || v->evaluated > now + CLOCK_SKEW)
+    if (!str_eq(v->policy_revision, policy_set_revision(k->set)) || v->valid_until <= now ||
+        v->evaluated > now + CLOCK_SKEW)
         return 0;
     int r = intel_revision_current(k->g, k->a, &intel, e);
     return r < 0 ? r : !intel.n || str_eq(v->intel_revision, intel);
@@ -365,7 +373,8 @@ static void store_verdict(const struct deciding *k, const struct verdict *v)
     verdict_write(&w, v);
     /* A cache for the next question only: not being able to write it changes nothing. */
     if (buf_check(&b, NULL) == 0 && fs_mkdirs(arena_printf(k->a, "%s/verdicts", k->g->state), 0700, NULL) == 0)
-        fs_write(arena_printf(k->a, "%s/verdicts/" STR_FMT ".json", k->g->state, STR_ARG(k->hex)), buf_str(&b), 0600, NULL);
+        fs_write(arena_printf(k->a, "%s/verdicts/" STR_FMT ".json", k->g->state, STR_ARG(k->hex)), buf_str(&b), 0600,
+                 NULL);
     buf_fini(&b);
 }
 
@@ -418,11 +427,14 @@ static void unscanned(const struct deciding *k, enum unscanned how)
     struct gate_decision *d = k->d;
     d->answer = how == UNSCANNED_SCAN ? GATE_SCAN : GATE_DENY;
     if (how == UNSCANNED_SCAN)
-        d->text = arena_strf(k->a, STR_FMT " has not been scanned yet. The agent scans it as soon as it is created or "
-                                   "pulled; see bulkhead get images", STR_ARG(subject_text(k)));
+        d->text = arena_strf(k->a,
+                             STR_FMT " has not been scanned yet. The agent scans it as soon as it is created or "
+                                     "pulled; see bulkhead get images",
+                             STR_ARG(subject_text(k)));
     else
-        d->text = arena_strf(k->a, STR_FMT " has not been scanned, and policy does not let unscanned images run "
-                                   "(unscanned: deny). Scan it: bulkhead scan docker:" STR_FMT " --console URL",
+        d->text = arena_strf(k->a,
+                             STR_FMT " has not been scanned, and policy does not let unscanned images run "
+                                     "(unscanned: deny). Scan it: bulkhead scan docker:" STR_FMT " --console URL",
                              STR_ARG(subject_text(k)), STR_ARG(k->q->image.n ? k->q->image : k->q->image_id));
 }
 

@@ -26,26 +26,26 @@ struct gate;
 enum gate_answer { GATE_ALLOW, GATE_DENY, GATE_SCAN };
 
 struct gate_question {
-    struct str image_id;      /* sha256:HEX; empty: no image */
-    struct str image;         /* for people: what the user wrote */
-    const struct str *names;  /* tags and digests; may be empty */
+    struct str image_id;     /* sha256:HEX; empty: no image */
+    struct str image;        /* for people: what the user wrote */
+    const struct str *names; /* tags and digests; may be empty */
     size_t names_n;
-    bool running;             /* a container of this image id runs already: grace applies */
-    int64_t running_since;    /* instant; 0: now */
+    bool running;          /* a container of this image id runs already: grace applies */
+    int64_t running_since; /* instant; 0: now */
     int64_t now;
 };
 
 struct gate_decision {
     enum gate_answer answer;
-    bool governed;            /* an ImagePolicy has a say */
-    bool evaluated;           /* the verdict was made anew just now (and stored) */
-    struct str text;          /* one line for people: what was decided, by which rules, and who can lift it how */
-    struct str policy;        /* policies that decided, joined by "+"; empty: none */
+    bool governed;                 /* an ImagePolicy has a say */
+    bool evaluated;                /* the verdict was made anew just now (and stored) */
+    struct str text;               /* one line for people: what was decided, by which rules, and who can lift it how */
+    struct str policy;             /* policies that decided, joined by "+"; empty: none */
     const struct verdict *verdict; /* NULL: none was needed or there is none */
 };
 
 struct gate *gate_open(const char *state); /* does not look at the folder yet */
-void gate_close(struct gate *g);            /* NULL is fine */
+void gate_close(struct gate *g);           /* NULL is fine */
 void gate_closep(struct gate **g);
 
 /* Never fails: a fault is a decision (deny) with its story in `text`. Everything lives in the arena. */

@@ -8,17 +8,20 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define ROOT_HEX "1111111111111111111111111111111111111111111111111111111111111111"
 #define USER_HEX "2222222222222222222222222222222222222222222222222222222222222222"
-#define NEW_HEX "3333333333333333333333333333333333333333333333333333333333333333"
-#define NOW (INT64_C(1790000000) * TIME_SECOND)
+#define NEW_HEX  "3333333333333333333333333333333333333333333333333333333333333333"
+#define NOW      (INT64_C(1790000000) * TIME_SECOND)
 
 #define NONROOT                                                                                                        \
-    "kind: ImagePolicy\nname: nonroot\nselect: {images: [\"shop/*\"]}\nrules:\n  - deny: config.user = root\n"        \
+    "kind: ImagePolicy\nname: nonroot\nselect: {images: [\"shop/*\"]}\nrules:\n  - deny: config.user = root\n"         \
     "unscanned: scan\n"
-#define STRICT "kind: ImagePolicy\nname: strict\nselect: {images: [\"prod/*\"]}\nrules:\n  - deny: config.user != root\nunscanned: deny\n"
+#define STRICT                                                                                                         \
+    "kind: ImagePolicy\nname: strict\nselect: {images: [\"prod/*\"]}\nrules:\n  - deny: config.user != "               \
+    "root\nunscanned: deny\n"
 #define CONTAINER "kind: ContainerPolicy\nname: web\nmode: audit\nselect: {names: [\"web\"]}\n"
 
 struct world {
@@ -47,8 +50,13 @@ static struct str get(struct world *w, const char *file)
 static void scanned(struct world *w, const char *hex, const char *user, const char *name)
 {
     struct str names[] = {str_c(name)};
-    struct inventory inv = {.target = STR("test"), .image_id = arena_strf(w->a, "sha256:%s", hex), .names = names, .names_n = 1,
-                            .config.user = str_c(user), .scanned = NOW, .scanner = STR("test")};
+    struct inventory inv = {.target = STR("test"),
+                            .image_id = arena_strf(w->a, "sha256:%s", hex),
+                            .names = names,
+                            .names_n = 1,
+                            .config.user = str_c(user),
+                            .scanned = NOW,
+                            .scanner = STR("test")};
     struct assess_input in = {.inventory = &inv, .now = NOW};
     struct assessment as;
     struct err e = ERR_INIT;
@@ -64,8 +72,11 @@ static struct gate_decision ask_at(struct world *w, const char *hex, const char 
 {
     struct str *names = arena_array(w->a, 1, sizeof(*names));
     names[0] = str_c(name);
-    struct gate_question q = {.image_id = hex ? arena_strf(w->a, "sha256:%s", hex) : STR(""), .image = str_c(name),
-                              .names = names, .names_n = name != NULL, .now = now};
+    struct gate_question q = {.image_id = hex ? arena_strf(w->a, "sha256:%s", hex) : STR(""),
+                              .image = str_c(name),
+                              .names = names,
+                              .names_n = name != NULL,
+                              .now = now};
     struct gate_decision d;
     gate_decide(w->g, w->a, &q, &d);
     assert_true(d.text.n > 0);
@@ -174,7 +185,8 @@ static void stale_verdicts(void **state)
     struct str kept = get(w, "verdicts/" ROOT_HEX ".json");
     assert_true(kept.n > 0);
     /* the policy changed */
-    put(w, "policy/p.yaml", "kind: ImagePolicy\nname: nonroot\nselect: {images: [\"shop/*\"]}\nrules:\n  - warn: config.user = root\n");
+    put(w, "policy/p.yaml",
+        "kind: ImagePolicy\nname: nonroot\nselect: {images: [\"shop/*\"]}\nrules:\n  - warn: config.user = root\n");
     struct gate_decision d = ask(w, ROOT_HEX, "shop/bad:1");
     assert_true(d.answer == GATE_ALLOW && d.evaluated);
     put(w, "policy/p.yaml", NONROOT);

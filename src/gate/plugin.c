@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define SCAN_WAIT (60 * TIME_SECOND)
-#define INLINE_MAX (64u << 10)      /* larger messages are not parsed on the event thread; no read is that large */
+#define SCAN_WAIT     (60 * TIME_SECOND)
+#define INLINE_MAX    (64u << 10) /* larger messages are not parsed on the event thread; no read is that large */
 #define TOPIC_SCANNED 1u
 
 struct plugin {
@@ -56,7 +56,8 @@ static void answer(struct asked *k, struct httpd_answer *an, bool allow, struct 
         json_w_kstr(&w, "Msg", str_sub(message, 0, 4096));
     json_w_end(&w);
     an->type = "application/vnd.docker.plugins.v1.2+json";
-    an->body = buf_check(&b, NULL) < 0 ? STR("{\"Allow\":false,\"Msg\":\"internal error\"}") : arena_str(k->a, buf_str(&b));
+    an->body =
+        buf_check(&b, NULL) < 0 ? STR("{\"Allow\":false,\"Msg\":\"internal error\"}") : arena_str(k->a, buf_str(&b));
     buf_fini(&b);
 }
 
@@ -126,7 +127,8 @@ static enum verdict_of_request wait_for_scan(struct asked *k, const struct gate_
                       arena_strf(k->a, STR_FMT "; its scan failed: %s", STR_ARG(d->text), e.msg), ret);
     if (now >= end)
         return refuse(k, CONTROL_image, "Unscanned image",
-                      arena_strf(k->a, STR_FMT "; the scan is still at work, try again in a moment", STR_ARG(d->text)), ret);
+                      arena_strf(k->a, STR_FMT "; the scan is still at work, try again in a moment", STR_ARG(d->text)),
+                      ret);
     k->wait_until = end;
     return PARK;
 }
@@ -134,7 +136,8 @@ static enum verdict_of_request wait_for_scan(struct asked *k, const struct gate_
 static enum verdict_of_request judge_image(struct asked *k, const struct str *names, size_t names_n, struct str *ret)
 {
     const struct plugin_opts *o = &k->p->opts;
-    struct gate_question q = {.image_id = k->image_id, .image = k->image, .names = names, .names_n = names_n, .now = time_now()};
+    struct gate_question q = {
+        .image_id = k->image_id, .image = k->image, .names = names, .names_n = names_n, .now = time_now()};
     if (o->running && k->image_id.n)
         q.running = o->running(o->ctx, k->image_id, &q.running_since);
     struct gate_decision d;
@@ -180,8 +183,11 @@ static enum verdict_of_request judge_create(struct asked *k, struct str *ret)
     k->image = c.image;
     if (k->guard.n && c.runtime.n && !str_eq(c.runtime, k->guard))
         return refuse(k, CONTROL_request, "Runtime bypasses the guard",
-                      arena_strf(k->a, "runtime \"" STR_FMT "\" would start the container past the guard: leave it out or use \"" STR_FMT "\"",
-                                 STR_ARG(str_sub(c.runtime, 0, 200)), STR_ARG(k->guard)), ret);
+                      arena_strf(k->a,
+                                 "runtime \"" STR_FMT
+                                 "\" would start the container past the guard: leave it out or use \"" STR_FMT "\"",
+                                 STR_ARG(str_sub(c.runtime, 0, 200)), STR_ARG(k->guard)),
+                      ret);
     if (!c.image.n)
         return judge_image(k, NULL, 0, ret);
     r = docker_image_inspect(k->p->engine, k->a, c.image, &img, &e);
@@ -190,8 +196,10 @@ static enum verdict_of_request judge_create(struct asked *k, struct str *ret)
     if (r < 0) {
         if (r != -EINVAL && !governed(k))
             return ALLOW;
-        return refuse(k, CONTROL_image, "Image not judged",
-                      arena_strf(k->a, "image " STR_FMT " could not be resolved: %s", STR_ARG(str_sub(c.image, 0, 300)), e.msg), ret);
+        return refuse(
+            k, CONTROL_image, "Image not judged",
+            arena_strf(k->a, "image " STR_FMT " could not be resolved: %s", STR_ARG(str_sub(c.image, 0, 300)), e.msg),
+            ret);
     }
     k->image_id = img.id;
     struct str *names = all_names(k->a, &img, &n);
@@ -212,7 +220,8 @@ static enum verdict_of_request judge_start(struct asked *k, struct str *ret)
     if ((r = docker_container_find(k->p->engine, k->a, k->request.name, &c, &e)) < 0)
         return refuse(k, CONTROL_image, "Container not judged",
                       arena_strf(k->a, "container " STR_FMT " could not be looked up: %s",
-                                 STR_ARG(str_sub(k->request.name, 0, 200)), e.msg), ret);
+                                 STR_ARG(str_sub(k->request.name, 0, 200)), e.msg),
+                      ret);
     k->container = c.id;
     k->image_id = c.image_id;
     k->image = c.image;
@@ -253,11 +262,14 @@ static enum verdict_of_request judge(struct asked *k, struct str *ret)
             return ALLOW;
         return refuse(k, CONTROL_request, "BuildKit bypasses the guard",
                       STR("BuildKit runs build steps of any image where neither plugin nor guard see them, and image "
-                          "policies are in force. Build with DOCKER_BUILDKIT=0, or on another host"), ret);
+                          "policies are in force. Build with DOCKER_BUILDKIT=0, or on another host"),
+                      ret);
     case REQUEST_PLUGIN:
-        return refuse(k, CONTROL_request, "Engine plugins are fixed",
-                      STR("installing, changing or disabling plugins of the engine could switch protection off. Take the "
-                          "gate out first: bulkhead-agent engine disable"), ret);
+        return refuse(
+            k, CONTROL_request, "Engine plugins are fixed",
+            STR("installing, changing or disabling plugins of the engine could switch protection off. Take the "
+                "gate out first: bulkhead-agent engine disable"),
+            ret);
     case REQUEST_SERVICE:
         if (request_service(k->request.body, &e) < 0)
             return refuse(k, CONTROL_request, "Engine plugins are fixed", arena_strf(k->a, "%s", e.msg), ret);
@@ -266,7 +278,8 @@ static enum verdict_of_request judge(struct asked *k, struct str *ret)
         if (k->guard.n || !governed(k))
             return ALLOW;
         return refuse(k, CONTROL_request, "Swarm bypasses the gate",
-                      STR("a swarm starts containers without asking plugins; register the guard first: bulkhead-agent engine enable"),
+                      STR("a swarm starts containers without asking plugins; register the guard first: bulkhead-agent "
+                          "engine enable"),
                       ret);
     }
     return refuse(k, CONTROL_request, "Ambiguous request", STR("unknown kind of request"), ret);
@@ -322,8 +335,9 @@ static int on_request(struct httpd_request *rq, struct httpd_answer *an, struct 
     }
     if (!rq->deferred)
         return httpd_defer(rq);
-    enum verdict_of_request v = r < 0 ? refuse(&k, CONTROL_request, "Ambiguous request", arena_strf(rq->a, "%s", why.msg), &message)
-                                      : judge(&k, &message);
+    enum verdict_of_request v =
+        r < 0 ? refuse(&k, CONTROL_request, "Ambiguous request", arena_strf(rq->a, "%s", why.msg), &message)
+              : judge(&k, &message);
     if (v == PARK)
         return httpd_park(rq, TOPIC_SCANNED, k.wait_until);
     if (r == 0 && k.request.class == REQUEST_WRITE)
@@ -347,7 +361,12 @@ static void learn(struct asked *k, struct str id)
     if (!hex_id_valid(id) || docker_container_find(p->engine, k->a, id, &c, &e) < 0)
         return;
     struct subject s = {
-        .id = c.id, .name = c.name, .image = c.image, .image_id = c.image_id, .engine = STR("docker"), .labels = c.labels,
+        .id = c.id,
+        .name = c.name,
+        .image = c.image,
+        .image_id = c.image_id,
+        .engine = STR("docker"),
+        .labels = c.labels,
     };
     if (c.image_id.n && docker_image_inspect(p->engine, k->a, c.image_id, &img, &e) == 0) {
         s.names = all_names(k->a, &img, &n);
@@ -435,7 +454,13 @@ int plugin_start(const struct plugin_opts *opts, struct plugin **ret, struct err
         (r = listen_on(p->socket, &fd, e)) < 0)
         goto fail;
     struct httpd_opts o = {
-        .listen_fd = fd, .routes = routes, .routes_n = ARRAY_LEN(routes), .ctx = p, .workers = 4, .queue_max = 1024, .connections = 2048,
+        .listen_fd = fd,
+        .routes = routes,
+        .routes_n = ARRAY_LEN(routes),
+        .ctx = p,
+        .workers = 4,
+        .queue_max = 1024,
+        .connections = 2048,
     };
     if ((r = httpd_start(&o, &p->server, e)) < 0) {
         close(fd);

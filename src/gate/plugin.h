@@ -18,19 +18,21 @@
 #include "gate/decision.h"
 #include "gate/subject.h"
 
-#define PLUGIN_NAME "bulkhead"
+#define PLUGIN_NAME   "bulkhead"
 #define PLUGIN_SOCKET "/run/docker/plugins/bulkhead.sock"
-#define PLUGIN_PROBE "/containers/_bulkhead/json" /* a GET that this plugin refuses; the engine routes it (it asks nobody about others) */
+#define PLUGIN_PROBE                                                                                                   \
+    "/containers/_bulkhead/json" /* a GET that this plugin refuses; the engine routes it (it asks nobody about others) \
+                                  */
 
 struct plugin;
 
 struct plugin_opts {
-    const char *socket;        /* NULL: PLUGIN_SOCKET. A stale one is replaced; one that answers is -EADDRINUSE */
+    const char *socket; /* NULL: PLUGIN_SOCKET. A stale one is replaced; one that answers is -EADDRINUSE */
     const char *state;
-    const char *engine;        /* url of the engine, as for docker_open */
+    const char *engine; /* url of the engine, as for docker_open */
     struct gate *gate;
-    int64_t scan_wait;         /* microseconds a create or start waits for a scan; 0: 60 s */
-    void *ctx;                 /* for the callbacks */
+    int64_t scan_wait; /* microseconds a create or start waits for a scan; 0: 60 s */
+    void *ctx;         /* for the callbacks */
     /* Something was refused (or, with action alert, let through with a note). Borrowed for the call. */
     void (*tell)(void *ctx, const struct event *ev);
     /* Queue a scan of docker:REF, whose image id is known; calls for an id already queued are fine. NULL or a negative

@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define CONFIG "/etc/docker/daemon.json"
-#define PIDFILE "/var/run/docker.pid"
-#define RELOAD_TIMEOUT (45 * TIME_SECOND)
-#define PLUGINS "authorization-plugins"
+#define CONFIG          "/etc/docker/daemon.json"
+#define PIDFILE         "/var/run/docker.pid"
+#define RELOAD_TIMEOUT  (45 * TIME_SECOND)
+#define PLUGINS         "authorization-plugins"
 #define DEFAULT_RUNTIME "default-runtime"
 
 /* ---- the text ---- */
@@ -45,8 +45,7 @@ static void print(struct buf *b, const struct json_value *v, unsigned depth)
     }
     bool object = v->type == JSON_OBJECT;
     buf_putc(b, object ? '{' : '[');
-    JSON_EACH(v, it)
-    {
+    JSON_EACH (v, it) {
         indent(b, depth + 1);
         if (object) {
             struct json_writer w = JSON_WRITER(b);
@@ -128,8 +127,12 @@ static struct json_value *guard_entry(struct arena *a, const struct register_opt
     v->type = JSON_OBJECT;
     add(a, v, "path", JSON_STRING, str_c(o->guard));
     args = add(a, v, "runtimeArgs", JSON_ARRAY, STR_NONE);
-    const char *list[] = {"--bulkhead-state", o->state, o->runtime ? "--bulkhead-runtime" : NULL, o->runtime,
-                          o->bpf_dir ? "--bulkhead-bpf-dir" : NULL, o->bpf_dir};
+    const char *list[] = {"--bulkhead-state",
+                          o->state,
+                          o->runtime ? "--bulkhead-runtime" : NULL,
+                          o->runtime,
+                          o->bpf_dir ? "--bulkhead-bpf-dir" : NULL,
+                          o->bpf_dir};
     for (size_t i = 0; i < ARRAY_LEN(list); i++)
         if (list[i])
             add(a, args, NULL, JSON_STRING, str_c(list[i]));
@@ -144,14 +147,16 @@ int register_merge(struct arena *a, struct str text, const struct register_opts 
     struct str before, after;
     if ((r = parse_config(a, text, &root, e)) < 0 || (r = printed(a, root, &before, e)) < 0)
         return r;
-    struct json_value *plugins = find(root, PLUGINS), *runtimes = find(root, "runtimes"), *def = find(root, DEFAULT_RUNTIME);
+    struct json_value *plugins = find(root, PLUGINS), *runtimes = find(root, "runtimes"),
+                      *def = find(root, DEFAULT_RUNTIME);
     if (plugins && plugins->type != JSON_ARRAY)
         return err_set(e, EACCES, "\"" PLUGINS "\" is no list; correct it first");
     if (runtimes && runtimes->type != JSON_OBJECT)
         return err_set(e, EACCES, "\"runtimes\" is no object; correct it first");
     if (def && (def->type != JSON_STRING || !(str_eqc(def->text, "runc") || str_eqc(def->text, PLUGIN_NAME))))
-        return err_set(e, EACCES, "it has a default-runtime of its own, which the guard would take the place of; "
-                                  "if that runtime is to be guarded, remove the entry and enable with --runtime PATH");
+        return err_set(e, EACCES,
+                       "it has a default-runtime of its own, which the guard would take the place of; "
+                       "if that runtime is to be guarded, remove the entry and enable with --runtime PATH");
     if (!o->no_plugin) {
         if (!plugins)
             plugins = add(a, root, PLUGINS, JSON_ARRAY, STR_NONE);
@@ -176,7 +181,8 @@ int register_merge(struct arena *a, struct str text, const struct register_opts 
     return 0;
 }
 
-int register_unmerge(struct arena *a, struct str text, struct str original, struct str *ret, bool *changed, struct err *e)
+int register_unmerge(struct arena *a, struct str text, struct str original, struct str *ret, bool *changed,
+                     struct err *e)
 {
     int r;
     struct json_value *root, *old = NULL;
@@ -184,7 +190,8 @@ int register_unmerge(struct arena *a, struct str text, struct str original, stru
     if ((r = parse_config(a, text, &root, e)) < 0 || (r = printed(a, root, &before, e)) < 0 ||
         (r = parse_config(a, original, &old, e)) < 0)
         return r;
-    struct json_value *plugins = find(root, PLUGINS), *runtimes = find(root, "runtimes"), *def = find(root, DEFAULT_RUNTIME);
+    struct json_value *plugins = find(root, PLUGINS), *runtimes = find(root, "runtimes"),
+                      *def = find(root, DEFAULT_RUNTIME);
     if (plugins && !string_in(find(old, PLUGINS), PLUGIN_NAME)) {
         struct json_value *ours = string_in(plugins, PLUGIN_NAME);
         if (ours)
@@ -214,8 +221,8 @@ int register_unmerge(struct arena *a, struct str text, struct str original, stru
 
 /* The same with a runtime "bulkhead" that is the plain one: containers made with the guard must go on to start. With
  * `force_default` also an explicit default runtime, because dockerd keeps one that is merely gone from the file. */
-static int with_plain_runtime(struct arena *a, struct str text, const char *runtime, bool force_default, struct str *ret,
-                              struct err *e)
+static int with_plain_runtime(struct arena *a, struct str text, const char *runtime, bool force_default,
+                              struct str *ret, struct err *e)
 {
     int r;
     struct json_value *root;
@@ -225,7 +232,8 @@ static int with_plain_runtime(struct arena *a, struct str text, const char *runt
     if (!runtimes)
         runtimes = add(a, root, "runtimes", JSON_OBJECT, STR_NONE);
     if (!find(runtimes, PLUGIN_NAME))
-        add(a, add(a, runtimes, PLUGIN_NAME, JSON_OBJECT, STR_NONE), "path", JSON_STRING, str_c(runtime ? runtime : "runc"));
+        add(a, add(a, runtimes, PLUGIN_NAME, JSON_OBJECT, STR_NONE), "path", JSON_STRING,
+            str_c(runtime ? runtime : "runc"));
     if (force_default && !find(root, DEFAULT_RUNTIME))
         add(a, root, DEFAULT_RUNTIME, JSON_STRING, STR("runc"));
     return printed(a, root, ret, e);
@@ -265,7 +273,8 @@ static int complete(struct arena *a, const struct register_opts *in, struct regi
             return 0;
         }
     }
-    return err_set(e, ENOENT, "bulkhead-runc is not where it was looked for (beside this program, /usr/bin, /usr/sbin)");
+    return err_set(e, ENOENT,
+                   "bulkhead-runc is not where it was looked for (beside this program, /usr/bin, /usr/sbin)");
 }
 
 static int plugin_answers(const char *path, struct err *e)
@@ -276,8 +285,10 @@ static int plugin_answers(const char *path, struct err *e)
     memcpy(addr.sun_path, path, strlen(path) + 1);
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        return err_set(e, ECONNREFUSED, "no plugin answers at %s, and the engine would refuse everything: start the agent first "
-                                        "(bulkhead-agent --authz-socket %s)", path, path);
+        return err_set(e, ECONNREFUSED,
+                       "no plugin answers at %s, and the engine would refuse everything: start the agent first "
+                       "(bulkhead-agent --authz-socket %s)",
+                       path, path);
     return 0;
 }
 
@@ -325,7 +336,8 @@ static int reload(const struct register_opts *o, bool wanted, struct err *e)
             return 0;
         poll(NULL, 0, 100); /* the engine gives no sign when a reload is done */
     }
-    return err_set(e, ETIMEDOUT, "dockerd did not take the new configuration (%s); its log says why", last.code ? last.msg : "it was not refused");
+    return err_set(e, ETIMEDOUT, "dockerd did not take the new configuration (%s); its log says why",
+                   last.code ? last.msg : "it was not refused");
 }
 
 /* Containers keep the runtime they were made with. How many have the guard, how many another? */
@@ -361,8 +373,8 @@ static int put_file(struct arena *a, const char *path, struct str text, bool exi
     return r < 0 ? r : fs_write(path, text, stat(path, &st) == 0 ? st.st_mode & 07777 : 0644, e);
 }
 
-static int remember(struct arena *a, const struct register_opts *o, struct str original, bool existed, struct str written,
-                    struct err *e)
+static int remember(struct arena *a, const struct register_opts *o, struct str original, bool existed,
+                    struct str written, struct err *e)
 {
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_POLICY_FILE);
     struct json_writer w = JSON_WRITER(&b);
@@ -406,10 +418,10 @@ int register_enable(const struct register_opts *opts, size_t *before, struct err
                  str_eqc(json_str(json_get(mem, "config")), o.config);
     struct str original = remembered ? json_str(json_get(mem, "original")) : text;
     bool existed = remembered ? original.p != NULL : exists;
-    if (!remembered && exists &&
-        (r = fs_write(arena_printf(a, "%s.before-bulkhead", o.config), text, 0600, e)) < 0)
+    if (!remembered && exists && (r = fs_write(arena_printf(a, "%s.before-bulkhead", o.config), text, 0600, e)) < 0)
         return r;
-    if ((r = remember(a, &o, original, existed, merged, e)) < 0 || (changed && (r = put_file(a, o.config, merged, true, e)) < 0))
+    if ((r = remember(a, &o, original, existed, merged, e)) < 0 ||
+        (changed && (r = put_file(a, o.config, merged, true, e)) < 0))
         return r;
     size_t guarded, others = 0;
     if (o.no_reload || (r = reload(&o, true, e)) == 0) {

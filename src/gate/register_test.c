@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static const struct register_opts opts = {.state = "/var/lib/bulkhead", .guard = "/usr/bin/bulkhead-runc"};
@@ -20,12 +21,15 @@ static const struct {
 } merges[] = {
     {"", "{" OURS "}"},
     {"{}", "{" OURS "}"},
-    {"{\"debug\": true, \"log-opts\": {\"max-size\": \"10m\"}}", "{\"debug\":true,\"log-opts\":{\"max-size\":\"10m\"}," OURS "}"},
+    {"{\"debug\": true, \"log-opts\": {\"max-size\": \"10m\"}}",
+     "{\"debug\":true,\"log-opts\":{\"max-size\":\"10m\"}," OURS "}"},
     {"{\"authorization-plugins\":[\"casbin\"],\"debug\":false}",
-     "{\"authorization-plugins\":[\"casbin\",\"bulkhead\"],\"debug\":false,\"runtimes\":{\"bulkhead\":{\"path\":\"/usr/bin/bulkhead-runc\","
+     "{\"authorization-plugins\":[\"casbin\",\"bulkhead\"],\"debug\":false,\"runtimes\":{\"bulkhead\":{\"path\":\"/usr/"
+     "bin/bulkhead-runc\","
      "\"runtimeArgs\":[\"--bulkhead-state\",\"/var/lib/bulkhead\"]}},\"default-runtime\":\"bulkhead\"}"},
     {"{\"default-runtime\":\"runc\",\"runtimes\":{\"kata\":{\"path\":\"/k\"}}}",
-     "{\"default-runtime\":\"bulkhead\",\"runtimes\":{\"kata\":{\"path\":\"/k\"},\"bulkhead\":{\"path\":\"/usr/bin/bulkhead-runc\","
+     "{\"default-runtime\":\"bulkhead\",\"runtimes\":{\"kata\":{\"path\":\"/k\"},\"bulkhead\":{\"path\":\"/usr/bin/"
+     "bulkhead-runc\","
      "\"runtimeArgs\":[\"--bulkhead-state\",\"/var/lib/bulkhead\"]}},\"authorization-plugins\":[\"bulkhead\"]}"},
     {"{\"default-runtime\":\"nvidia\"}", NULL},
     {"{\"debug\":true,\"Debug\":false}", NULL},
@@ -79,13 +83,17 @@ static void edits_survive(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 22);
     bool changed;
     struct str back;
-    assert_int_equal(register_unmerge(a,
-                                      STR("{\"debug\":true,\"authorization-plugins\":[\"bulkhead\",\"other\"],\"runtimes\":{\"bulkhead\":{},"
-                                          "\"kata\":{\"path\":\"/k\"}},\"default-runtime\":\"kata\"}"),
-                                      STR("{}"), &back, &changed, NULL),
-                     0);
-    assert_true(str_eq(compact(a, back), STR("{\"debug\":true,\"authorization-plugins\":[\"other\"],\"runtimes\":{\"kata\":{\"path\":\"/k\"}},"
-                                             "\"default-runtime\":\"kata\"}")));
+    assert_int_equal(
+        register_unmerge(
+            a,
+            STR("{\"debug\":true,\"authorization-plugins\":[\"bulkhead\",\"other\"],\"runtimes\":{\"bulkhead\":{},"
+                "\"kata\":{\"path\":\"/k\"}},\"default-runtime\":\"kata\"}"),
+            STR("{}"), &back, &changed, NULL),
+        0);
+    assert_true(
+        str_eq(compact(a, back),
+               STR("{\"debug\":true,\"authorization-plugins\":[\"other\"],\"runtimes\":{\"kata\":{\"path\":\"/k\"}},"
+                   "\"default-runtime\":\"kata\"}")));
 }
 
 static void enable_disable_file(void **state)
@@ -97,7 +105,8 @@ static void enable_disable_file(void **state)
     struct err e = ERR_INIT;
     struct str text;
     char *config = arena_printf(a, "%s/daemon.json", dir);
-    struct register_opts o = {.config = config, .state = arena_printf(a, "%s/state", dir), .guard = "/bin/true", .no_reload = true};
+    struct register_opts o = {
+        .config = config, .state = arena_printf(a, "%s/state", dir), .guard = "/bin/true", .no_reload = true};
     assert_int_equal(fs_write(config, str_c(original), 0640, &e), 0);
     assert_true(str_eqc(register_guard(a, o.state), ""));
     assert_int_equal(register_enable(&o, NULL, &e), 0);
@@ -122,7 +131,9 @@ static void enable_disable_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merge_and_back), cmocka_unit_test(edits_survive), cmocka_unit_test(enable_disable_file),
+        cmocka_unit_test(merge_and_back),
+        cmocka_unit_test(edits_survive),
+        cmocka_unit_test(enable_disable_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 
-#define URI_MAX 8192u
+#define URI_MAX       8192u
 #define API_MINOR_MIN 24u
 
 struct route {
@@ -18,7 +18,10 @@ static const struct route routes[] = {
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Decode %XX once; false on a bad escape. */
@@ -92,7 +95,8 @@ static int normalise(struct arena *a, struct str uri, struct request *ret, struc
     return 0;
 }
 
-/* Whole-path match. {*} takes as many segments as leave enough for what follows it, which is literal in every pattern. */
+/* Whole-path match. {*} takes as many segments as leave enough for what follows it, which is literal in every pattern.
+ */
 static bool matches(const char *pattern, struct str path, struct str *name)
 {
     struct str p = str_c(pattern), rest = path, want, have;
@@ -140,10 +144,12 @@ static int check_headers(const struct request_raw *raw, const struct route *rout
 {
     if (media_is(raw->content_type, STR("application/x-www-form-urlencoded")) ||
         media_is(raw->content_type, STR("multipart/form-data")))
-        return err_set(e, EACCES, "a form as content type is refused: the engine would read settings from its body that "
-                                  "cannot be judged");
+        return err_set(e, EACCES,
+                       "a form as content type is refused: the engine would read settings from its body that "
+                       "cannot be judged");
     /* BuildKit is all side channel: whether it may be used at all is decided by class. */
-    if (raw->upgrade.n && route->class != REQUEST_BUILDKIT && !str_ieq(raw->upgrade, STR("tcp")) && !str_ieq(raw->upgrade, STR("websocket")))
+    if (raw->upgrade.n && route->class != REQUEST_BUILDKIT && !str_ieq(raw->upgrade, STR("tcp")) &&
+        !str_ieq(raw->upgrade, STR("websocket")))
         return err_set(e, EACCES, "an upgrade to \"" STR_FMT "\" is refused: requests inside it cannot be judged",
                        STR_ARG(raw->upgrade));
     return 0;
@@ -158,9 +164,10 @@ static int check_body(struct arena *a, const struct request_raw *raw, const stru
         return 0;
     if (!str_trim(raw->body).n) {
         if (route->body == REQUEST_REQUIRED)
-            return err_set(e, EACCES,
-                           "the engine did not show the body of this request, so it cannot be judged (absent, not JSON, "
-                           "Content-Length 0, or too large for an engine with CVE-2026-34040)");
+            return err_set(
+                e, EACCES,
+                "the engine did not show the body of this request, so it cannot be judged (absent, not JSON, "
+                "Content-Length 0, or too large for an engine with CVE-2026-34040)");
         return 0;
     }
     struct err why = ERR_INIT;
@@ -228,8 +235,7 @@ int request_classify(struct arena *a, const struct request_raw *raw, struct requ
 static int exact_member(const struct json_value *object, const char *name, const struct json_value **ret, struct err *e)
 {
     *ret = NULL;
-    JSON_EACH(object, it)
-    {
+    JSON_EACH (object, it) {
         if (str_eqc(it->key, name))
             *ret = it->type == JSON_NULL ? NULL : it;
         else if (str_ieq(it->key, str_c(name)))

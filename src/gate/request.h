@@ -33,20 +33,20 @@ enum request_class {
 };
 enum request_body { REQUEST_NONE, REQUEST_OPTIONAL, REQUEST_REQUIRED, REQUEST_OPAQUE };
 
-struct request_raw {             /* as the engine tells it (AuthZReq), body already decoded from base64 */
+struct request_raw { /* as the engine tells it (AuthZReq), body already decoded from base64 */
     struct str method, uri;
-    struct str body;             /* p == NULL: not shown */
+    struct str body; /* p == NULL: not shown */
     struct str content_type, upgrade;
 };
 
 struct request {
     enum request_class class;
     enum request_body body_kind;
-    const char *pattern;         /* of the table */
-    struct str method, path;     /* path: decoded, without version and query */
-    struct str name;             /* what {} or {*} stood for (the first of them) */
-    struct str query;            /* as sent, without '?' */
-    unsigned api_minor;          /* 1.N; 0: no version in the path */
+    const char *pattern;           /* of the table */
+    struct str method, path;       /* path: decoded, without version and query */
+    struct str name;               /* what {} or {*} stood for (the first of them) */
+    struct str query;              /* as sent, without '?' */
+    unsigned api_minor;            /* 1.N; 0: no version in the path */
     const struct json_value *body; /* REQUIRED: an object; OPTIONAL: an object or NULL; else NULL */
     bool buildkit;
 };

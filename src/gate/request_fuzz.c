@@ -22,10 +22,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct request_create c;
     if (request_classify(a, &raw, &rq, NULL) < 0)
         return 0;
-    if (rq.path.p[0] != '/' || str_has(rq.path, STR("//")) || str_has(rq.path, STR("/../")) || str_chr(rq.path, '%') >= 0)
+    if (rq.path.p[0] != '/' || str_has(rq.path, STR("//")) || str_has(rq.path, STR("/../")) ||
+        str_chr(rq.path, '%') >= 0)
         abort();
     struct request_raw plain = raw;
-    plain.uri = arena_strf(a, "/v1.41" STR_FMT "%s" STR_FMT, STR_ARG(rq.path), rq.query.p ? "?" : "", STR_ARG(rq.query));
+    plain.uri =
+        arena_strf(a, "/v1.41" STR_FMT "%s" STR_FMT, STR_ARG(rq.path), rq.query.p ? "?" : "", STR_ARG(rq.query));
     if (plain.uri.n < 8000 && (request_classify(a, &plain, &again, NULL) < 0 || again.class != rq.class))
         abort();
     if (rq.class == REQUEST_CREATE)

@@ -4,10 +4,11 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define REFUSED -1
-#define BODY "{\"Image\":\"a\"}"
+#define BODY    "{\"Image\":\"a\"}"
 
 /* What a request is taken for, or REFUSED with a piece of the reason. The adversarial shapes are those of the public
  * advisories on Docker's authorization plugins and of what dockerd 20.10 was measured to accept. */
@@ -97,10 +98,14 @@ static const struct {
     {"POST", "/v1.41/exec/x/start", NULL, NULL, NULL, REFUSED, "did not show the body"},
     {"POST", "/v1.41/containers/create", "null", NULL, NULL, REFUSED, "no JSON object"},
     {"POST", "/v1.41/containers/create", "[]", NULL, NULL, REFUSED, "no JSON object"},
-    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\"}{\"Image\":\"b\"}", NULL, NULL, REFUSED, "ambiguous or no JSON"},
-    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\",\"Image\":\"b\"}", NULL, NULL, REFUSED, "ambiguous or no JSON"},
-    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\",\"image\":\"b\"}", NULL, NULL, REFUSED, "ambiguous or no JSON"},
-    {"POST", "/v1.41/containers/create", "{\"HostConfig\":{},\"hostconfig\":{\"Privileged\":true}}", NULL, NULL, REFUSED, "ambiguous or no JSON"},
+    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\"}{\"Image\":\"b\"}", NULL, NULL, REFUSED,
+     "ambiguous or no JSON"},
+    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\",\"Image\":\"b\"}", NULL, NULL, REFUSED,
+     "ambiguous or no JSON"},
+    {"POST", "/v1.41/containers/create", "{\"Image\":\"a\",\"image\":\"b\"}", NULL, NULL, REFUSED,
+     "ambiguous or no JSON"},
+    {"POST", "/v1.41/containers/create", "{\"HostConfig\":{},\"hostconfig\":{\"Privileged\":true}}", NULL, NULL,
+     REFUSED, "ambiguous or no JSON"},
     {"POST", "/v1.41/containers/create", "{'Image':'a'}", NULL, NULL, REFUSED, "ambiguous or no JSON"},
     {"POST", "/v1.41/containers/create", "{\"Image\":\"a\"", NULL, NULL, REFUSED, "ambiguous or no JSON"},
     {"POST", "/v1.41/containers/x/start", "{\"HostConfig\":{}}", NULL, NULL, REFUSED, "a body does not belong"},
@@ -129,7 +134,8 @@ static void classified(void **state)
         int r = request_classify(a, &raw, &rq, &e);
         if (table[i].class == REFUSED) {
             if (r != -EACCES || !strstr(e.msg, table[i].say))
-                fail_msg("%s %s: %d \"%s\", expected a refusal with \"%s\"", table[i].method, table[i].uri, r, e.msg, table[i].say);
+                fail_msg("%s %s: %d \"%s\", expected a refusal with \"%s\"", table[i].method, table[i].uri, r, e.msg,
+                         table[i].say);
         } else {
             if (r != 0 || (int)rq.class != table[i].class)
                 fail_msg("%s %s: %d class %d (%s)", table[i].method, table[i].uri, r, r ? -1 : (int)rq.class, e.msg);
@@ -195,7 +201,8 @@ static void create_bodies(void **state)
             continue;
         }
         if (r != 0 || !str_eqc(c.image, creates[i].image) || !str_eqc(c.runtime, creates[i].runtime))
-            fail_msg("%s: %d " STR_FMT " " STR_FMT " %s", creates[i].body, r, STR_ARG(c.image), STR_ARG(c.runtime), e.msg);
+            fail_msg("%s: %d " STR_FMT " " STR_FMT " %s", creates[i].body, r, STR_ARG(c.image), STR_ARG(c.runtime),
+                     e.msg);
     }
 }
 
@@ -235,8 +242,9 @@ static void queries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classified),  cmocka_unit_test(names_and_builders), cmocka_unit_test(create_bodies),
-        cmocka_unit_test(services),    cmocka_unit_test(queries),
+        cmocka_unit_test(classified),    cmocka_unit_test(names_and_builders),
+        cmocka_unit_test(create_bodies), cmocka_unit_test(services),
+        cmocka_unit_test(queries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

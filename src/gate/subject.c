@@ -92,7 +92,7 @@ int subject_read(struct arena *a, const char *state, struct str id, struct subje
         return err_set(e, EBADMSG, "%s: it is about another container", path);
     if (names && names->type == JSON_ARRAY) {
         s.names = arena_array(a, names->count, sizeof(struct str));
-        JSON_EACH(names, it)
+        JSON_EACH (names, it)
             s.names[s.names_n++] = json_str(it);
     }
     *ret = s;

@@ -7,14 +7,14 @@
 #include "policy/policy.h"
 
 struct subject {
-    struct str id;           /* 64 hex digits */
-    struct str name;         /* without leading '/' */
-    struct str image;        /* as the user wrote it */
-    struct str image_id;     /* sha256:HEX; empty: a container without an image */
-    struct str image_digest; /* sha256:HEX of the manifest; STR_NONE: none */
-    struct str engine;       /* docker */
+    struct str id;                   /* 64 hex digits */
+    struct str name;                 /* without leading '/' */
+    struct str image;                /* as the user wrote it */
+    struct str image_id;             /* sha256:HEX; empty: a container without an image */
+    struct str image_digest;         /* sha256:HEX of the manifest; STR_NONE: none */
+    struct str engine;               /* docker */
     const struct json_value *labels; /* object of strings or NULL */
-    struct str *names;       /* every tag and digest the image was known by */
+    struct str *names;               /* every tag and digest the image was known by */
     size_t names_n;
 };
 
@@ -25,7 +25,7 @@ int subject_remove(const char *state, struct str id, struct err *e); /* 0 also w
 struct container_subject subject_for_policy(const struct subject *s);
 void subject_for_event(const struct subject *s, struct event_container *ret);
 
-bool hex_id_valid(struct str id);      /* 64 lower-case hex digits */
-bool image_id_valid(struct str id);    /* "sha256:" and 64 lower-case hex digits */
+bool hex_id_valid(struct str id);   /* 64 lower-case hex digits */
+bool image_id_valid(struct str id); /* "sha256:" and 64 lower-case hex digits */
 
 #endif

@@ -6,8 +6,9 @@
 static const char *const global_words[] = {"log", "log-format", "root", "criu", "rootless", "cgroup-manager"};
 /* Options of create, run and restore that take a word. */
 static const char *const command_words[] = {
-    "bundle", "b", "console-socket", "pid-file", "preserve-fds", "config", "f",
-    "image-path", "work-path", "parent-path", "manage-cgroups-mode", "empty-ns", "status-fd", "lsm-profile", "lsm-mount-context",
+    "bundle",    "b",           "console-socket",    "pid-file",    "preserve-fds",        "config",
+    "f",         "image-path",  "work-path",         "parent-path", "manage-cgroups-mode", "empty-ns",
+    "status-fd", "lsm-profile", "lsm-mount-context",
 };
 static const char *const starting[] = {"create", "run", "restore"};
 
@@ -41,7 +42,8 @@ int args_parse(char **argv, struct args *ret, struct err *e)
     int r;
     struct str name;
     const char *value;
-    struct args a = {.state = "/var/lib/bulkhead", .bpf_dir = "/sys/fs/bpf/bulkhead", .bundle = ".", .command = "", .id = ""};
+    struct args a = {
+        .state = "/var/lib/bulkhead", .bpf_dir = "/sys/fs/bpf/bulkhead", .bundle = ".", .command = "", .id = ""};
     char **at = argv + (argv[0] != NULL);
     for (; *at && str_starts(str_c(*at), STR("--bulkhead-")); at++) {
         static const char *const ours[] = {"bulkhead-state", "bulkhead-runtime", "bulkhead-bpf-dir"};

@@ -12,16 +12,16 @@
 #include "base/str.h"
 
 struct args {
-    const char *state;    /* default /var/lib/bulkhead */
-    const char *runtime;  /* NULL: look for runc */
-    const char *bpf_dir;  /* default /sys/fs/bpf/bulkhead */
-    char **rest;          /* what the real runtime gets behind its argv[0], NULL-terminated */
-    const char *command;  /* "" when there is none (--version) */
-    const char *bundle;   /* default "." */
-    const char *log;      /* NULL: none */
+    const char *state;   /* default /var/lib/bulkhead */
+    const char *runtime; /* NULL: look for runc */
+    const char *bpf_dir; /* default /sys/fs/bpf/bulkhead */
+    char **rest;         /* what the real runtime gets behind its argv[0], NULL-terminated */
+    const char *command; /* "" when there is none (--version) */
+    const char *bundle;  /* default "." */
+    const char *log;     /* NULL: none */
     bool log_json;
-    const char *id;       /* "" when the command has none */
-    bool starts;          /* create, run and restore bring a container into being */
+    const char *id; /* "" when the command has none */
+    bool starts;    /* create, run and restore bring a container into being */
 };
 
 int args_parse(char **argv, struct args *ret, struct err *e); /* argv NULL-terminated, with argv[0]; borrows */

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define ID "4f0c1d2e4f0c1d2e4f0c1d2e4f0c1d2e4f0c1d2e4f0c1d2e4f0c1d2e4f0c1d2e"
@@ -15,10 +16,13 @@ static const struct {
     /* as containerd-shim-runc-v2 calls it */
     {"--root /run/x --log /b/log.json --log-format json create --bundle /b --pid-file /b/init.pid " ID,
      "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|/b|/b/log.json|" ID "|--root"},
-    {"--bulkhead-state /s --bulkhead-runtime /r --bulkhead-bpf-dir /p --root /x --log=/l create -b /b c1", "/s|/r|/p|create|/b|/l|c1|--root"},
+    {"--bulkhead-state /s --bulkhead-runtime /r --bulkhead-bpf-dir /p --root /x --log=/l create -b /b c1",
+     "/s|/r|/p|create|/b|/l|c1|--root"},
     {"--bulkhead-state=/s run --bundle=/b --detach c1", "/s|-|/sys/fs/bpf/bulkhead|run|/b|-|c1|run"},
-    {"-log /l --systemd-cgroup create --no-pivot -bundle /b c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|/b|/l|c1|-log"},
-    {"restore --image-path /i --work-path /w --bundle /b c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|restore|/b|-|c1|restore"},
+    {"-log /l --systemd-cgroup create --no-pivot -bundle /b c1",
+     "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|/b|/l|c1|-log"},
+    {"restore --image-path /i --work-path /w --bundle /b c1",
+     "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|restore|/b|-|c1|restore"},
     {"create c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|.|-|c1|create"},
     {"create -- c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|.|-|c1|create"},
     /* an option whose value looks like a command */
@@ -55,8 +59,8 @@ static void lines(void **state)
         }
         if (r < 0)
             fail_msg("\"%s\": %s", table[i].line, e.msg);
-        snprintf(have, sizeof(have), "%s|%s|%s|%s|%s|%s|%s|%s", a.state, a.runtime ? a.runtime : "-", a.bpf_dir, a.command,
-                 a.bundle, a.log ? a.log : "-", a.id, a.rest[0] ? a.rest[0] : "");
+        snprintf(have, sizeof(have), "%s|%s|%s|%s|%s|%s|%s|%s", a.state, a.runtime ? a.runtime : "-", a.bpf_dir,
+                 a.command, a.bundle, a.log ? a.log : "-", a.id, a.rest[0] ? a.rest[0] : "");
         assert_string_equal(have, table[i].want);
     }
 }

@@ -3,7 +3,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 
-#define NAMES_MAX 256u
+#define NAMES_MAX  256u
 #define ROOT_DEPTH 8u
 
 static struct json_value *load(struct arena *a, const char *path, size_t max)
@@ -15,8 +15,10 @@ static struct json_value *load(struct arena *a, const char *path, size_t max)
     return v;
 }
 
-/* The engine's root is the ancestor of the root file system that holds containers/ID; the driver is the next segment. */
-static struct json_value *engine_file(struct arena *a, const char *bundle, struct str id, struct str *root, struct str *driver)
+/* The engine's root is the ancestor of the root file system that holds containers/ID; the driver is the next segment.
+ */
+static struct json_value *engine_file(struct arena *a, const char *bundle, struct str id, struct str *root,
+                                      struct str *driver)
 {
     const struct json_value *config = load(a, arena_printf(a, "%s/config.json", bundle), LIMIT_SUBJECT * 4);
     struct str path = json_str(json_path(config, "root.path"));
@@ -50,9 +52,10 @@ static void add_name(struct subject *s, struct str name)
 static void add_repository_names(struct arena *a, struct str root, struct str driver, struct subject *s)
 {
     const struct json_value *v =
-        load(a, arena_printf(a, STR_FMT "/image/" STR_FMT "/repositories.json", STR_ARG(root), STR_ARG(driver)), LIMIT_ENGINE_ANSWER);
-    JSON_EACH(json_get(v, "Repositories"), repository)
-        JSON_EACH(repository, it)
+        load(a, arena_printf(a, STR_FMT "/image/" STR_FMT "/repositories.json", STR_ARG(root), STR_ARG(driver)),
+             LIMIT_ENGINE_ANSWER);
+    JSON_EACH (json_get(v, "Repositories"), repository)
+        JSON_EACH (repository, it)
             if (str_eq(json_str(it), s->image_id))
                 add_name(s, it->key);
 }

@@ -1,8 +1,8 @@
 /* bulkhead-runc: the OCI runtime guard, the last door before a container exists.
  *
- * Registered as the engine's runtime it sees what the engine's API never shows to plugins: restart policies, restarts of
- * the engine, swarm tasks, RUN steps of the classic builder. For create, run and restore it asks the same gate as the
- * plugin, writes the container's policy into the kernel and only then becomes the real runtime; other commands pass
+ * Registered as the engine's runtime it sees what the engine's API never shows to plugins: restart policies, restarts
+ * of the engine, swarm tasks, RUN steps of the classic builder. For create, run and restore it asks the same gate as
+ * the plugin, writes the container's policy into the kernel and only then becomes the real runtime; other commands pass
  * through at once. It needs neither agent nor engine nor network, and answers in the runtime's own log, which is what
  * containerd shows to the user. Fail modes: docs/decisions/0021-runtime-guard.md.
  */
@@ -20,7 +20,8 @@
 
 #define ARENA (256u << 20)
 
-static const char *const runtimes[] = {"/usr/bin/runc", "/usr/sbin/runc", "/usr/local/bin/runc", "/usr/local/sbin/runc"};
+static const char *const runtimes[] = {"/usr/bin/runc", "/usr/sbin/runc", "/usr/local/bin/runc",
+                                       "/usr/local/sbin/runc"};
 
 /* Say no where the engine looks: the last "error" line of the log file, and stderr. */
 static int refuse(const struct args *a, const char *text)
@@ -95,7 +96,9 @@ static int denied(struct arena *a, const struct args *args, const struct subject
     struct event ev = {
         .type = EVENT_TYPE_gate,
         .control = CONTROL_image,
-        .rule = d->answer == GATE_SCAN ? STR("Unscanned image") : d->verdict ? STR("Image denied") : STR("Image not judged"),
+        .rule = d->answer == GATE_SCAN ? STR("Unscanned image")
+                : d->verdict           ? STR("Image denied")
+                                       : STR("Image not judged"),
         .severity = SEVERITY_high,
         .action = ACTION_block,
         .level = LEVEL_block,
@@ -109,8 +112,8 @@ static int denied(struct arena *a, const struct args *args, const struct subject
 }
 
 /* The container runs under the pinned host default then; that is worth an alert, not an outage. */
-static void unprotected(struct arena *a, const struct args *args, const struct subject *s, const struct container_policy *p,
-                        const char *why)
+static void unprotected(struct arena *a, const struct args *args, const struct subject *s,
+                        const struct container_policy *p, const char *why)
 {
     struct event ev = {
         .type = EVENT_TYPE_gate,
@@ -129,8 +132,8 @@ static void unprotected(struct arena *a, const struct args *args, const struct s
 }
 
 /* The learned profile rules where the policy has no list of its own, and is past learning: as in the agent. */
-static void learned_allow(struct arena *a, const struct args *args, const struct subject *s, const struct container_policy *p,
-                          struct kernel_policy_extra *x)
+static void learned_allow(struct arena *a, const struct args *args, const struct subject *s,
+                          const struct container_policy *p, struct kernel_policy_extra *x)
 {
     struct profile pr;
     x->tell_all = p->mode == MODE_LEARN;
@@ -167,7 +170,8 @@ static int guard(struct arena *a, const struct args *args)
     struct gate_decision d;
     _cleanup_(gate_closep) struct gate *g = gate_open(args->state);
     identity_find(a, args->state, args->bundle, str_c(args->id), &s);
-    struct gate_question q = {.image_id = s.image_id, .image = s.image, .names = s.names, .names_n = s.names_n, .now = time_now()};
+    struct gate_question q = {
+        .image_id = s.image_id, .image = s.image, .names = s.names, .names_n = s.names_n, .now = time_now()};
     gate_decide(g, a, &q, &d);
     if (d.answer != GATE_ALLOW)
         return denied(a, args, &s, &d);
