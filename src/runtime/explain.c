@@ -177,7 +177,7 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
             json_w_kstrz(&w, "why", why);
     }
     object_of_type(&w, a, s);
-    if (s->control != CONTROL_none && s->action == ACTION_block && ev->outcome == OUTCOME_detected) {
+    if (s->control != CONTROL_none && s->action == ACTION_block && r->mode != BH_ENFORCE && ev->outcome == OUTCOME_detected) {
         json_w_kobject(&w, "would");
         json_w_kstrz(&w, "action", event_action_name(ACTION_block));
         json_w_kstrz(&w, "level", event_level_name(s->would));
