@@ -17,7 +17,7 @@ let d: Dockerd, agent: Agent;
 
 const policy = (name: string, mode: string, image: string, process: string) =>
   `kind: ContainerPolicy\nname: ${name}\nmode: ${mode}\nselect: {images: ["${image}"]}\nprocess: {${process}}\n`;
-const drop = "cp /bin/busybox /tmp/evil; /tmp/evil id";
+const drop = "cp /bin/busybox /tmp/evil; /tmp/evil id; exit $?"; // exit: the shell stays the parent
 const drift = (e: Event) => e.control === "drift";
 const status = () => JSON.parse(readFileSync(join(agent.state, "status.json"), "utf8"));
 const inForce = (name: string) => status().containers.find((c: Event) => c.name === name);
