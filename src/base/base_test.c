@@ -183,6 +183,55 @@ static void test_glob(void **state)
             fail_msg("glob %s on %s", t[i].pattern, t[i].s);
 }
 
+/* The definition, word for word; exponential, so for short texts only. */
+static bool glob_by_definition(const char *p, const char *s)
+{
+    if (!*p)
+        return !*s;
+    if (*p == '*') {
+        bool wide = p[1] == '*';
+        while (*p == '*')
+            p++;
+        for (;; s++) {
+            if (glob_by_definition(p, s))
+                return true;
+            if (!*s || (!wide && *s == '/'))
+                return false;
+        }
+    }
+    return *s && (*p == '?' ? *s != '/' : *p == *s) && glob_by_definition(p + 1, s + 1);
+}
+
+static void test_glob_random(void **state)
+{
+    uint32_t x = 1;
+    for (int i = 0; i < 300000; i++) {
+        char p[16] = "", s[16] = "";
+        x = x * 1103515245 + 12345;
+        size_t pn = (x >> 16) % 9, sn = (x >> 20) % 13;
+        for (size_t k = 0; k < pn + sn; k++) {
+            x = x * 1103515245 + 12345;
+            if (k < pn)
+                p[k] = "a*b/*?*"[(x >> 16) % 7];
+            else
+                s[k - pn] = "aab/"[(x >> 16) % 4];
+        }
+        if (str_glob(str_c(p), str_c(s), false) != glob_by_definition(p, s))
+            fail_msg("glob %s on %s", p, s);
+    }
+    /* no pattern makes it slow */
+    static char text[4096], pattern[4096];
+    memset(text, 'a', sizeof(text));
+    memset(pattern, 'a', sizeof(pattern));
+    memcpy(pattern, "**a*", 4);
+    pattern[2000] = 'b';
+    int64_t start = time_monotonic();
+    for (int i = 0; i < 10; i++)
+        assert_false(str_glob(str_n(pattern, 4095), str_n(text, 4096), false) ||
+                     str_glob(STR("**a*a*a*a*a*a*b"), str_n(text, 4096), false));
+    assert_true(time_monotonic() - start < 20 * TIME_SECOND); /* it was minutes */
+}
+
 static void test_utf8(void **state)
 {
     assert_true(str_utf8(STR("")) && str_utf8(STR("plain ascii text")) &&
@@ -366,10 +415,11 @@ static void test_pool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena), cmocka_unit_test(test_buf),     cmocka_unit_test(test_err),
-        cmocka_unit_test(test_str),   cmocka_unit_test(test_numbers), cmocka_unit_test(test_glob),
-        cmocka_unit_test(test_utf8),  cmocka_unit_test(test_encode),  cmocka_unit_test(test_map),
-        cmocka_unit_test(test_time),  cmocka_unit_test(test_fs),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_arena),       cmocka_unit_test(test_buf),     cmocka_unit_test(test_err),
+        cmocka_unit_test(test_str),         cmocka_unit_test(test_numbers), cmocka_unit_test(test_glob),
+        cmocka_unit_test(test_glob_random), cmocka_unit_test(test_utf8),    cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_map),         cmocka_unit_test(test_time),    cmocka_unit_test(test_fs),
+        cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

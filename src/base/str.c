@@ -251,6 +251,13 @@ bool str_glob(struct str pattern, struct str s, bool flat)
             i = ++one_i;
             p = one_p;
         } else if (two_p != SIZE_MAX && two_i < s.n) {
+            /* Stuck in this part of the path: as long as no '/' is asked for before the last star, a later start
+             * within the same part would be stuck as well. */
+            if (one_p != SIZE_MAX && !memchr(pattern.p + two_p, '/', one_p - two_p)) {
+                if (one_i >= s.n)
+                    return false;
+                two_i = one_i;
+            }
             i = ++two_i;
             p = two_p;
             one_p = SIZE_MAX;

@@ -50,8 +50,8 @@ int str_i64(struct str s, int64_t *ret);                /* optional leading '-' 
 int str_double(struct str s, double *ret);              /* JSON number syntax, locale independent */
 int str_size(struct str s, uint64_t *ret);              /* "256MB", "1G", "512k", "100": powers of 1024, bytes */
 
-/* Shell-like match of the whole string: '*' any run without '/', '**' any run, '?' one byte but '/'. Linear-time
- * backtracking, no recursion. With `flat` '*' crosses '/' too (image names). */
+/* Shell-like match of the whole string: '*' any run without '/', '**' any run, '?' one byte but '/'. Backtracks
+ * without recursion: at most (pattern x text) steps, more only where a '/' stands between a '**' and a '*'. With `flat` '*' crosses '/' too (image names). */
 bool str_glob(struct str pattern, struct str s, bool flat);
 
 /* Edits (insert, remove, replace one byte) between two names, for "did you mean"; 64 when either is longer than 63. */

@@ -22,7 +22,7 @@ static const char help[] =
     "  apply     put the documents into force on the console, all or none\n"
     "  simulate  what a draft would have said: of stored scan reports (one verdict each), or of recorded events\n"
     "\n"
-    "FILE is a YAML file with one or more documents, or a folder of *.yaml and *.yml.\n"
+    "FILE is a YAML file with one or more documents, or a folder of *.yaml and *.yml; - is standard input.\n"
     "Exit: 0 fine, 1 simulate: an image or a process that went through would be stopped, 2 wrong usage or a document\n"
     "that is not in order, 3 something else failed.\n"
     "\n"
@@ -124,8 +124,11 @@ int cmd_policy(int argc, char **argv)
         fprintf(stderr, "bulkhead policy " STR_FMT ": which files? --help tells more\n", STR_ARG(verb));
         return 2;
     }
-    const char *const *files = (const char *const *)argv + optind;
     size_t n = (size_t)(argc - optind);
+    const char **files = (const char **)argv + optind;
+    for (size_t i = 0; i < n && str_eqc(verb, "check"); i++)
+        if (!strcmp(files[i], "-"))
+            files[i] = "/dev/stdin";
     if (str_eqc(verb, "check"))
         return check(files, n, json);
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);

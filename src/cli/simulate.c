@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/table.h"
 #include "policy/policy.h"
 #include "scan/assess.h"
 
@@ -65,10 +66,10 @@ static int one_report(struct simulation *s, const char *path, struct err *e)
         json_w_end(&s->w);
         return 0;
     }
-    printf("%-5s -> %-5s  " STR_FMT "\n", allowed ? "allow" : "deny", v->allow ? "allow" : "deny", STR_ARG(name));
+    printf("%-5s -> %-5s  %s\n", allowed ? "allow" : "deny", v->allow ? "allow" : "deny", plain(a, name));
     for (size_t i = 0; i < v->reasons_n; i++)
-        printf("                 %s " STR_FMT ": " STR_FMT "\n", v->reasons[i].deny ? "deny" : "warn",
-               STR_ARG(v->reasons[i].policy), STR_ARG(v->reasons[i].text));
+        printf("                 %s %s: %s\n", v->reasons[i].deny ? "deny" : "warn", plain(a, v->reasons[i].policy),
+               plain(a, v->reasons[i].text));
     return 0;
 }
 
@@ -221,8 +222,8 @@ static int events(struct simulation *s, struct err *e)
             json_w_ki64(&s->w, "count", (int64_t)g->count);
             json_w_end(&s->w);
         } else {
-            printf("%8zu  %-11s  %-13s  " STR_FMT "  " STR_FMT "  (policy " STR_FMT ")\n", g->count, g->action,
-                   g->control, STR_ARG(g->container), STR_ARG(g->exe), STR_ARG(g->policy));
+            printf("%8zu  %-11s  %-13s  %s  %s  (policy %s)\n", g->count, g->action, g->control, plain(keep, g->container),
+                   plain(keep, g->exe), plain(keep, g->policy));
         }
     }
     if (!s->json)

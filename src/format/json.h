@@ -36,9 +36,9 @@ enum json_token {
 };
 
 enum {
-    JSON_FOLD_KEYS = 1,   /* keys equal but for ASCII case are duplicates */
-    JSON_ANY_KEYS = 2,    /* do not check for duplicate keys (trusted feeds of huge objects) */
-    JSON_LINES = 4,       /* several documents after each other; json_next gives each, JSON_END at the very end */
+    JSON_FOLD_KEYS = 1, /* keys equal but for ASCII case are duplicates */
+    JSON_ANY_KEYS = 2,  /* do not check for duplicate keys (trusted feeds of huge objects) */
+    JSON_LINES = 4,     /* several documents after each other; json_next gives each, JSON_END at the very end */
 };
 
 /* ---- pull ---- */
@@ -52,18 +52,18 @@ void json_closep(struct json **j);
 int json_next(struct json *j, struct err *e); /* enum json_token, JSON_END (0) at the end, -EBADMSG/-E2BIG/read error */
 /* Text of the last KEY, STRING (decoded) or NUMBER; valid until the next call. */
 struct str json_text(const struct json *j);
-unsigned json_depth(const struct json *j);      /* open objects and arrays */
-int json_skip(struct json *j, struct err *e);   /* after KEY or inside an array: skip the next value whole.
-                                                 * After OBJECT/ARRAY was just returned: skip to its end */
+unsigned json_depth(const struct json *j);    /* open objects and arrays */
+int json_skip(struct json *j, struct err *e); /* after KEY or inside an array: skip the next value whole.
+                                               * After OBJECT/ARRAY was just returned: skip to its end */
 int json_expect(struct json *j, enum json_token want, struct err *e); /* next token must be this one */
 
 /* ---- document ---- */
 struct json_value {
-    enum json_token type;      /* JSON_OBJECT JSON_ARRAY JSON_STRING JSON_NUMBER JSON_TRUE JSON_FALSE JSON_NULL */
-    struct str text;           /* STRING decoded, NUMBER as written */
-    struct str key;            /* inside an object */
-    size_t count;              /* members or elements */
-    struct json_value *first;  /* members or elements in order; NULL when empty */
+    enum json_token type;     /* JSON_OBJECT JSON_ARRAY JSON_STRING JSON_NUMBER JSON_TRUE JSON_FALSE JSON_NULL */
+    struct str text;          /* STRING decoded, NUMBER as written */
+    struct str key;           /* inside an object */
+    size_t count;             /* members or elements */
+    struct json_value *first; /* members or elements in order; NULL when empty */
     struct json_value *next;
 };
 
@@ -81,12 +81,12 @@ bool json_bool(const struct json_value *v, bool fallback);
 
 /* ---- static field tables: object -> struct ---- */
 enum json_field_type {
-    JSON_F_STR,     /* struct str */
-    JSON_F_I64,     /* int64_t */
-    JSON_F_BOOL,    /* bool */
-    JSON_F_DOUBLE,  /* double */
-    JSON_F_VALUE,   /* const struct json_value * */
-    JSON_F_STRS,    /* struct json_strs, array of strings */
+    JSON_F_STR,    /* struct str */
+    JSON_F_I64,    /* int64_t */
+    JSON_F_BOOL,   /* bool */
+    JSON_F_DOUBLE, /* double */
+    JSON_F_VALUE,  /* const struct json_value * */
+    JSON_F_STRS,   /* struct json_strs, array of strings */
 };
 struct json_strs {
     struct str *v;
@@ -114,9 +114,9 @@ struct json_writer {
 
 void json_w_object(struct json_writer *w);
 void json_w_array(struct json_writer *w);
-void json_w_end(struct json_writer *w);                 /* closes the innermost object or array */
+void json_w_end(struct json_writer *w); /* closes the innermost object or array */
 void json_w_key(struct json_writer *w, const char *key);
-void json_w_str(struct json_writer *w, struct str s);   /* STR_NONE (p == NULL) writes null */
+void json_w_str(struct json_writer *w, struct str s); /* STR_NONE (p == NULL) writes null */
 void json_w_i64(struct json_writer *w, int64_t v);
 void json_w_double(struct json_writer *w, double v);
 void json_w_bool(struct json_writer *w, bool v);

@@ -10,8 +10,8 @@
 #include "base/limits.h"
 
 struct json_keys_level {
-    size_t entries, bytes;  /* where the object's part of the stacks starts */
-    uint32_t *table;        /* entry index + 1, 0 free; kept for the next object of this depth */
+    size_t entries, bytes; /* where the object's part of the stacks starts */
+    uint32_t *table;       /* entry index + 1, 0 free; kept for the next object of this depth */
     size_t table_cap;
     bool table_used;
 };

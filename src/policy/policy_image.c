@@ -194,6 +194,15 @@ static int64_t next_turn(const struct image_rule *rule, const struct image_subje
     }
 }
 
+/* Names come out of images: a reason is one line and moves no cursor. */
+static struct str one_line(struct str s)
+{
+    for (char *p = (char *)(uintptr_t)s.p; p && p < s.p + s.n; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    return s;
+}
+
 static struct str describe(struct arena *a, const struct image_rule *rule, const struct finding *f)
 {
     if (!f)
@@ -246,7 +255,7 @@ static void fired(struct judging *j, const struct image_policy *p, const struct 
         grace_end <= j->in->now)
         grace_end = 0;
     struct reason *r = add_reason(j);
-    struct str what = describe(j->a, rule, f);
+    struct str what = one_line(describe(j->a, rule, f));
     char text[TIME_TEXT];
     r->deny = rule->deny;
     r->policy = p->name;
@@ -331,7 +340,7 @@ static void built_in(struct judging *j)
                              .policy = STR("fail-on"),
                              .finding = f->id,
                              .exception = STR(""),
-                             .text = describe(j->a, NULL, f)};
+                             .text = one_line(describe(j->a, NULL, f))};
         r->rule = arena_strf(j->a, "vuln.severity >= %s", vuln_severity_name(j->in->fail_on));
         r->package =
             f->package ? arena_strf(j->a, STR_FMT " " STR_FMT, STR_ARG(f->package->name), STR_ARG(f->package->version))

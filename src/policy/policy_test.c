@@ -270,6 +270,11 @@ static void test_rules(void **state)
     assert_string_equal(j.v.reasons[3].rule.p, "secret exists");
     assert_false(j.v.reasons[4].deny);
     assert_string_equal(j.v.reasons[4].text.p, "package ghostscript 10, license AGPL-3.0-only");
+    /* a name out of an image moves no cursor */
+    struct finding rude = {.kind = FINDING_MALWARE, .id = STR("E\x1b[2J"), .path = STR("a\nb")};
+    setup(&j, a, &rude, 1);
+    run(&j, s);
+    assert_true(str_starts(j.v.reasons[0].text, STR("malware E?[2J in a?b;")));
     /* what the vendor says is not affected does not count, unless a rule asks */
     f[1].status = f[4].status = VULN_NOT_AFFECTED;
     setup(&j, a, f + 1, 4);
