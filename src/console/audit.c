@@ -58,7 +58,8 @@ int audit_add(struct db *db, struct httpd_request *rq, const char *action, struc
     if ((r = buf_check(&b, e)) < 0)
         return r;
     link_hash(str_c(prev), buf_str(&b), hash);
-    r = (int)db_run(db, e, "INSERT INTO audit(id, body, prev, hash) VALUES(?1, ?2, ?3, ?4)", "iszz", id, buf_str(&b), prev, hash);
+    r = (int)db_run(db, e, "INSERT INTO audit(id, body, prev, hash) VALUES(?1, ?2, ?3, ?4)", "iszz", id, buf_str(&b),
+                    prev, hash);
     return r < 0 ? r : 0;
 }
 
@@ -138,7 +139,8 @@ int audit_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     reply_init(&rp, LIMIT_HTTP_BODY);
     json_w_karray(&rp.w, "items");
     for (r = db_query(db, &q, e, "SELECT id, body, prev, hash FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2", "ii",
-                      (int64_t)cursor, (int64_t)limit); r > 0; r = db_next(&q, e), n++) {
+                      (int64_t)cursor, (int64_t)limit);
+         r > 0; r = db_next(&q, e), n++) {
         struct str body = db_str(&q, 1);
         last = db_i64(&q, 0);
         json_w_object(&rp.w);
@@ -146,7 +148,7 @@ int audit_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
         struct json_value *v;
         struct err ignored = ERR_INIT;
         if (json_parse(rq->a, body, 0, &v, &ignored) >= 0)
-            JSON_EACH(v, it) {
+            JSON_EACH (v, it) {
                 json_w_key(&rp.w, arena_cstr(rq->a, it->key));
                 json_w_value(&rp.w, it);
             }

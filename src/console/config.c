@@ -67,8 +67,8 @@ static int render(struct console *c, struct arena *a, struct json_writer *w, str
         json_w_kstr(w, "text", db_str(&q, 3));
         json_w_end(w);
         sources = arena_grow(a, sources, n, &cap, sizeof(*sources));
-        sources[n++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))), db_copy(a, &q, 3),
-                                              db_i64(&q, 2)};
+        sources[n++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))),
+                                              db_copy(a, &q, 3), db_i64(&q, 2)};
     }
     json_w_end(w);
     store_done(c->store, db);

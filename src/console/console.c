@@ -9,11 +9,11 @@
 
 #include <sodium.h>
 
-#define SERVER_LIFE (398 * TIME_DAY)
-#define READERS 10 /* at least as many as workers, so that none waits for another */
-#define WORKERS 4
+#define SERVER_LIFE  (398 * TIME_DAY)
+#define READERS      10 /* at least as many as workers, so that none waits for another */
+#define WORKERS      4
 #define SILENT_AFTER 3
-#define PRUNE_CHUNK 20000
+#define PRUNE_CHUNK  20000
 
 static void add_name(struct console *c, struct str *names, size_t *n, struct str name)
 {
@@ -51,11 +51,12 @@ static int make_tls(struct console *c, struct err *e)
     if (r < 0)
         return err_wrap(e, "server certificate");
     c->certificate_renew = cert.starts + (cert.expires - cert.starts) / 2;
-    tls_server_free(c->people_tls);
-    tls_server_free(c->agents_tls);
-    c->people_tls = c->agents_tls = NULL;
-    if ((r = tls_server_new(cert.pem, key, STR_NONE, &c->people_tls, e)) >= 0)
-        r = tls_server_new(cert.pem, key, pki_ca(c->pki), &c->agents_tls, e);
+    /* with the authority itself: `bulkhead login` shows its fingerprint to whoever meets this console first */
+    struct str chain = arena_strf(c->a, STR_FMT STR_FMT, STR_ARG(cert.pem), STR_ARG(pki_ca(c->pki)));
+    tls_server_free(TAKE(c->people_tls));
+    tls_server_free(TAKE(c->agents_tls));
+    if ((r = tls_server_new(chain, key, STR_NONE, &c->people_tls, e)) >= 0)
+        r = tls_server_new(chain, key, pki_ca(c->pki), &c->agents_tls, e);
     fs_wipe((void *)key.p, key.n);
     return r;
 }
@@ -72,11 +73,12 @@ static int first_admin(struct console *c, struct db *db, struct err *e)
         return r < 0 ? r : 0;
     struct str password = str_sub(secret_new(c->a), 0, 24);
     if ((r = password_hash(c, c->a, password, &hash, e)) < 0 ||
-        (r = (int)db_run(db, e, "INSERT INTO user(name, role, password, created) VALUES('admin', 'admin', ?1, ?2)", "si", hash,
-                         time_now())) < 0)
+        (r = (int)db_run(db, e, "INSERT INTO user(name, role, password, created) VALUES('admin', 'admin', ?1, ?2)",
+                         "si", hash, time_now())) < 0)
         return r;
     if (c->o.admin_password_file.n)
-        r = fs_write(arena_cstr(c->a, c->o.admin_password_file), arena_strf(c->a, STR_FMT "\n", STR_ARG(password)), 0600, e);
+        r = fs_write(arena_cstr(c->a, c->o.admin_password_file), arena_strf(c->a, STR_FMT "\n", STR_ARG(password)),
+                     0600, e);
     else
         printf("{\"admin\":{\"user\":\"admin\",\"password\":\"" STR_FMT "\"}}\n", STR_ARG(password));
     fflush(stdout);
@@ -107,7 +109,8 @@ static int prepare(struct console *c, struct err *e)
     int r = password_hash(c, c->a, nobody, &c->nobody, e);
     if (r < 0 || (r = check_log(c, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
         return r;
-    if ((r = first_admin(c, db, e)) < 0 || (r = audit_add(db, NULL, "console.start", str_c(BULKHEAD_VERSION), "ok", STR_NONE, e)) < 0)
+    if ((r = first_admin(c, db, e)) < 0 ||
+        (r = audit_add(db, NULL, "console.start", str_c(BULKHEAD_VERSION), "ok", STR_NONE, e)) < 0)
         return store_abort(c->store, r);
     if ((r = store_commit(c->store, e)) < 0)
         return r;
@@ -133,7 +136,8 @@ int console_open(const struct console_opts *o, struct console **ret, struct err 
     c->judge = judge_new();
     c->ingest = ingest_new();
     c->limiter = limiter_new();
-    const char *url = o->database.n ? arena_cstr(c->a, o->database) : arena_printf(c->a, STR_FMT "/console.db", STR_ARG(o->state));
+    const char *url =
+        o->database.n ? arena_cstr(c->a, o->database) : arena_printf(c->a, STR_FMT "/console.db", STR_ARG(o->state));
     int r = fs_mkdirs(arena_cstr(c->a, o->state), 0700, e);
     if (r >= 0)
         r = pki_open(arena_cstr(c->a, o->state), &c->pki, e);
@@ -156,7 +160,8 @@ static void done(struct httpd_request *rq, int status)
     if (status < 500)
         return;
     atomic_fetch_add(&c->metrics.errors, 1);
-    log_warn(STR_FMT " " STR_FMT " from " STR_FMT ": %d", STR_ARG(rq->method), STR_ARG(rq->path), STR_ARG(rq->peer), status);
+    log_warn(STR_FMT " " STR_FMT " from " STR_FMT ": %d", STR_ARG(rq->method), STR_ARG(rq->path), STR_ARG(rq->peer),
+             status);
 }
 
 int console_listen(struct console *c, struct err *e)
@@ -164,9 +169,17 @@ int console_listen(struct console *c, struct err *e)
     int r = make_tls(c, e);
     if (r < 0)
         return r;
-    struct httpd_opts people = {.listen = arena_cstr(c->a, c->o.listen), .listen_fd = -1, .tls = c->people_tls, .routes = console_routes,
-                                .routes_n = console_routes_count(), .ctx = c, .authorize = authorize_people, .done = done,
-                                .workers = WORKERS, .connections = 1024, .connections_per_ip = 256,
+    struct httpd_opts people = {.listen = arena_cstr(c->a, c->o.listen),
+                                .listen_fd = -1,
+                                .tls = c->people_tls,
+                                .routes = console_routes,
+                                .routes_n = console_routes_count(),
+                                .ctx = c,
+                                .authorize = authorize_people,
+                                .done = done,
+                                .workers = WORKERS,
+                                .connections = 1024,
+                                .connections_per_ip = 256,
                                 .spool_dir = arena_cstr(c->a, c->o.state)};
     struct httpd_opts agents = people;
     agents.listen = arena_cstr(c->a, c->o.listen_agents);
@@ -186,9 +199,10 @@ int console_listen(struct console *c, struct err *e)
     if (!host.n)
         host = c->o.names_n ? c->o.names[0] : str_c(c->host);
     bool v6 = str_chr(host, ':') >= 0;
-    c->agents_url = c->o.agents_address.n ? arena_cstr(c->a, c->o.agents_address)
-                                          : arena_printf(c->a, v6 ? "https://[" STR_FMT "]:%u" : "https://" STR_FMT ":%u",
-                                                         STR_ARG(host), httpd_port(c->agents));
+    c->agents_url = c->o.agents_address.n
+                        ? arena_cstr(c->a, c->o.agents_address)
+                        : arena_printf(c->a, v6 ? "https://[" STR_FMT "]:%u" : "https://" STR_FMT ":%u", STR_ARG(host),
+                                       httpd_port(c->agents));
     return 0;
 }
 
@@ -217,11 +231,18 @@ void console_close(struct console *c)
 
 /* ---- every few moments ---- */
 
-static int tell_silent(struct console *c, struct arena *a, struct str id, struct str host, int64_t last_seen, struct err *e)
+static int tell_silent(struct console *c, struct arena *a, struct str id, struct str host, int64_t last_seen,
+                       struct err *e)
 {
     char when[TIME_TEXT];
-    struct event ev = {.type = EVENT_TYPE_agent, .control = CONTROL_sensor, .rule = STR("Agent is silent"), .severity = SEVERITY_high,
-                       .action = ACTION_alert, .level = LEVEL_detect, .outcome = OUTCOME_detected, .host = host,
+    struct event ev = {.type = EVENT_TYPE_agent,
+                       .control = CONTROL_sensor,
+                       .rule = STR("Agent is silent"),
+                       .severity = SEVERITY_high,
+                       .action = ACTION_alert,
+                       .level = LEVEL_detect,
+                       .outcome = OUTCOME_detected,
+                       .host = host,
                        .detail = arena_strf(a, "{\"agent\":\"" STR_FMT "\",\"last_seen\":\"%s\"}", STR_ARG(id),
                                             time_format(last_seen, when))};
     return ingest_own(c, &ev, e);
@@ -235,8 +256,10 @@ static int find_silent(struct console *c, struct arena *a, struct err *e)
     int64_t last_seen = 0;
     for (;;) {
         struct db *db = store_read(c->store);
-        int r = db_query(db, &q, e, "SELECT id, host, last_seen FROM agent WHERE silent = 0 AND revoked = 0 AND last_seen < ?1 LIMIT 1",
-                         "i", now - SILENT_AFTER * c->o.heartbeat * TIME_SECOND);
+        int r = db_query(
+            db, &q, e,
+            "SELECT id, host, last_seen FROM agent WHERE silent = 0 AND revoked = 0 AND last_seen < ?1 LIMIT 1", "i",
+            now - SILENT_AFTER * c->o.heartbeat * TIME_SECOND);
         if (r > 0) {
             id = db_copy(a, &q, 0);
             host = db_copy(a, &q, 1);
@@ -264,7 +287,8 @@ static int prune(struct console *c, struct err *e)
         if (n < 0)
             return (int)n;
         n = db_run(db, e,
-                   "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE id <= (SELECT max(id) FROM event) - ?1 ORDER BY id LIMIT ?2)",
+                   "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE id <= (SELECT max(id) FROM event) - ?1 "
+                   "ORDER BY id LIMIT ?2)",
                    "ii", c->o.events_max, (int64_t)PRUNE_CHUNK);
         if (n < 0)
             return store_abort(c->store, (int)n);

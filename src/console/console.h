@@ -41,11 +41,11 @@ struct metrics {
 #undef METRIC
 
 struct console_opts {
-    struct str state;          /* directory */
-    struct str database;       /* empty: STATE/console.db */
+    struct str state;    /* directory */
+    struct str database; /* empty: STATE/console.db */
     struct str listen, listen_agents;
     struct str admin_password_file;
-    struct str *names;         /* more names for the certificates */
+    struct str *names; /* more names for the certificates */
     size_t names_n;
     struct str agents_address; /* what enrolment tokens tell agents to dial; empty: by the first name */
     int64_t heartbeat;         /* seconds between heartbeats of agents */
@@ -70,28 +70,28 @@ struct console {
     struct judge *judge;       /* locked inside */
     struct ingest *ingest;     /* under the store's write lock */
     struct limiter *limiter;
-    struct str nobody;         /* a hash for unknown users: checking them takes as long */
-    atomic_int hashing;        /* argon2id runs now */
+    struct str nobody;  /* a hash for unknown users: checking them takes as long */
+    atomic_int hashing; /* argon2id runs now */
     atomic_bool audit_broken;
-    atomic_bool outdated;      /* verdicts: policy or intel changed */
+    atomic_bool outdated; /* verdicts: policy or intel changed */
     struct metrics metrics;
 };
 
 struct principal {
     enum role role;
-    struct str user;     /* for ci: who made the token */
+    struct str user; /* for ci: who made the token */
     struct str token_id;
-    struct str kind;     /* session user ci agent */
+    struct str kind; /* session user ci agent */
     int64_t expires;
-    struct str agent;    /* kind agent: its id */
-    struct str actor;    /* for audit and sources: user:NAME ci:TOKEN agent:ID */
+    struct str agent; /* kind agent: its id */
+    struct str actor; /* for audit and sources: user:NAME ci:TOKEN agent:ID */
 };
 
 int console_open(const struct console_opts *o, struct console **ret, struct err *e);
-int console_listen(struct console *c, struct err *e);  /* both ports */
-void console_stop(struct console *c);                  /* answers what runs, closes both ports */
+int console_listen(struct console *c, struct err *e); /* both ports */
+void console_stop(struct console *c);                 /* answers what runs, closes both ports */
 void console_close(struct console *c);
-void console_tick(struct console *c);                  /* every few seconds: silent agents, old events and tokens */
+void console_tick(struct console *c); /* every few seconds: silent agents, old events and tokens */
 
 /* ---- routes ---- */
 extern const struct httpd_route console_routes[], console_agent_routes[];
@@ -102,13 +102,19 @@ bool permission_given(enum permission p, enum role r);
 const char *role_name(enum role r);
 int role_parse(struct str s, enum role *ret, struct err *e);
 #define ROUTE(method, pattern, handler, ...) httpd_handler handler;
-#define AGENT_ROUTE ROUTE
+#define AGENT_ROUTE                          ROUTE
 #include "console/routes.tbl.h"
 #undef ROUTE
 #undef AGENT_ROUTE
 
-static inline struct console *console_of(const struct httpd_request *rq) { return rq->ctx; }
-static inline struct principal *principal_of(const struct httpd_request *rq) { return rq->principal; }
+static inline struct console *console_of(const struct httpd_request *rq)
+{
+    return rq->ctx;
+}
+static inline struct principal *principal_of(const struct httpd_request *rq)
+{
+    return rq->principal;
+}
 
 /* ---- answers ---- */
 struct reply {
@@ -122,16 +128,17 @@ int reply_ok(struct httpd_request *rq, struct httpd_answer *an);
 /* Refuse with a code of our own. */
 int refuse(struct httpd_answer *an, int status, const char *code, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-void w_instant(struct json_writer *w, const char *key, int64_t t); /* 0: null */
+void w_instant(struct json_writer *w, const char *key, int64_t t);               /* 0: null */
 int body_json(struct httpd_request *rq, struct json_value **ret, struct err *e); /* an object */
-int body_fields(struct httpd_request *rq, const struct json_field *fields, size_t n, int flags, void *out, struct err *e);
+int body_fields(struct httpd_request *rq, const struct json_field *fields, size_t n, int flags, void *out,
+                struct err *e);
 int query_instant(struct httpd_request *rq, const char *name, int64_t *io, struct err *e);
 bool query_is(const struct httpd_request *rq, const char *name, const char *value);
 bool accepts(const struct httpd_request *rq, const char *type);
 /* Words of `q` as LIKE patterns, escaped with '\'. */
 size_t query_words(struct httpd_request *rq, struct str *out, size_t max);
 #define PAGE_DEFAULT 100u
-#define PAGE_MAX 1000u
+#define PAGE_MAX     1000u
 
 /* ---- secrets (secret.c) ---- */
 #define SECRET_TEXT 44 /* 32 random bytes, base64url, NUL */
@@ -140,7 +147,8 @@ struct str secret_hash(struct arena *a, struct str secret); /* hex SHA-256: for 
 bool secret_matches(struct arena *a, struct str secret, struct str hash); /* constant time */
 /* argon2id; -EAGAIN when too many run at once */
 int password_hash(struct console *c, struct arena *a, struct str password, struct str *ret, struct err *e);
-int password_check(struct console *c, struct str password, struct str hash, bool *ret, struct err *e); /* hash empty: false, as slowly */
+int password_check(struct console *c, struct str password, struct str hash, bool *ret,
+                   struct err *e); /* hash empty: false, as slowly */
 int password_good(struct str password, struct err *e);
 
 /* ---- tokens (tokens.c) ---- */
@@ -175,8 +183,8 @@ struct ingest *ingest_new(void);
 void ingest_free(struct ingest *in);
 struct ingest_result {
     uint64_t ack, stored, duplicates;
-    uint64_t bad_seq;      /* with -EBADMSG: seq of the bad event, 0 unknown */
-    bool out_of_order;     /* with -ESTALE */
+    uint64_t bad_seq;  /* with -EBADMSG: seq of the bad event, 0 unknown */
+    bool out_of_order; /* with -ESTALE */
 };
 /* text: JSON lines. Stores all or nothing. */
 int ingest_batch(struct console *c, struct arena *a, struct str agent, struct str text, uint64_t after, bool force,

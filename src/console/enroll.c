@@ -4,7 +4,7 @@
 #include "format/digest.h"
 
 #define CERTIFICATE_LIFE (7 * TIME_DAY)
-#define TEXT_MAX 256 /* host, machine id, version */
+#define TEXT_MAX         256 /* host, machine id, version */
 
 static int not_agent(struct console *c, struct httpd_answer *an, const char *code, struct err *e, const char *why)
 {
@@ -24,9 +24,10 @@ int authorize_agent(struct httpd_request *rq, struct httpd_answer *an, struct er
         return not_agent(c, an, "certificate_expired", e, "the certificate has expired: enrol again with a new token");
     struct db_rows q;
     struct db *db = store_read(c->store);
-    int r = db_query(db, &q, e,
-                     "SELECT a.id, a.revoked FROM certificate c JOIN agent a ON a.id = c.agent WHERE c.serial = ?1 AND a.id = ?2",
-                     "ss", rq->cert->serial, rq->cert->name);
+    int r = db_query(
+        db, &q, e,
+        "SELECT a.id, a.revoked FROM certificate c JOIN agent a ON a.id = c.agent WHERE c.serial = ?1 AND a.id = ?2",
+        "ss", rq->cert->serial, rq->cert->name);
     bool known = r > 0, revoked = known && db_i64(&q, 1);
     db_end(&q);
     store_done(c->store, db);
@@ -62,9 +63,11 @@ static bool text_good(struct str s, bool required)
 static int use_token(struct db *db, struct arena *a, const struct enrolment *in, struct err *e)
 {
     struct db_rows q;
-    int r = db_query(db, &q, e, "SELECT hash, revoked, expires, uses_left FROM token WHERE id = ?1 AND kind = 'agent'", "s", in->id);
+    int r = db_query(db, &q, e, "SELECT hash, revoked, expires, uses_left FROM token WHERE id = ?1 AND kind = 'agent'",
+                     "s", in->id);
     bool good = r > 0;
-    struct str hash = good ? db_copy(a, &q, 0) : STR("0000000000000000000000000000000000000000000000000000000000000000");
+    struct str hash =
+        good ? db_copy(a, &q, 0) : STR("0000000000000000000000000000000000000000000000000000000000000000");
     bool same = secret_matches(a, in->secret, hash);
     good = good && same && !db_i64(&q, 1) && time_now() < db_i64(&q, 2) && db_i64(&q, 3) > 0;
     db_end(&q);
@@ -72,13 +75,13 @@ static int use_token(struct db *db, struct arena *a, const struct enrolment *in,
         return r;
     if (!good)
         return -EKEYREJECTED;
-    r = (int)db_run(db, e, "UPDATE token SET uses_left = uses_left - 1, last_used = ?2 WHERE id = ?1 AND uses_left > 0", "si", in->id,
-                    time_now());
+    r = (int)db_run(db, e, "UPDATE token SET uses_left = uses_left - 1, last_used = ?2 WHERE id = ?1 AND uses_left > 0",
+                    "si", in->id, time_now());
     return r < 0 ? r : r == 0 ? -EKEYREJECTED : 0;
 }
 
-static int answer_certificate(struct httpd_request *rq, struct httpd_answer *an, struct str agent, const struct pki_cert *cert,
-                              struct err *e)
+static int answer_certificate(struct httpd_request *rq, struct httpd_answer *an, struct str agent,
+                              const struct pki_cert *cert, struct err *e)
 {
     struct reply rp;
     reply_init(&rp, 64u << 10);
@@ -98,13 +101,14 @@ static int enroll_within(struct httpd_request *rq, struct db *db, const struct e
     int r = use_token(db, rq->a, in, e);
     if (r < 0)
         return r;
-    if ((r = (int)db_run(db, e,
-                         "INSERT INTO agent(id, host, machine_id, version, address, token, enrolled, last_seen, serial, "
-                         "certificate_expires) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
-                         "ssssssisi", agent, in->host, in->machine_id, in->version, rq->peer, in->id, now, cert->serial,
-                         cert->expires)) < 0 ||
-        (r = (int)db_run(db, e, "INSERT INTO certificate(serial, agent, issued, expires) VALUES(?1, ?2, ?3, ?4)", "ssii",
-                         cert->serial, agent, now, cert->expires)) < 0)
+    if ((r = (int)db_run(
+             db, e,
+             "INSERT INTO agent(id, host, machine_id, version, address, token, enrolled, last_seen, serial, "
+             "certificate_expires) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
+             "ssssssisi", agent, in->host, in->machine_id, in->version, rq->peer, in->id, now, cert->serial,
+             cert->expires)) < 0 ||
+        (r = (int)db_run(db, e, "INSERT INTO certificate(serial, agent, issued, expires) VALUES(?1, ?2, ?3, ?4)",
+                         "ssii", cert->serial, agent, now, cert->expires)) < 0)
         return r;
     return audit_add(db, rq, "agent.enroll", agent, "ok", audit_detail(rq->a, "host", in->host), e);
 }
@@ -113,12 +117,13 @@ int agent_enroll(struct httpd_request *rq, struct httpd_answer *an, struct err *
 {
     struct console *c = console_of(rq);
     struct enrolment in = {0};
-    static const struct json_field fields[] = {{"id", JSON_F_STR, offsetof(struct enrolment, id), true},
-                                               {"secret", JSON_F_STR, offsetof(struct enrolment, secret), true},
-                                               {"csr", JSON_F_STR, offsetof(struct enrolment, csr), true},
-                                               {"host", JSON_F_STR, offsetof(struct enrolment, host), true},
-                                               {"machine_id", JSON_F_STR, offsetof(struct enrolment, machine_id), false},
-                                               {"version", JSON_F_STR, offsetof(struct enrolment, version), true}};
+    static const struct json_field fields[] = {
+        {"id", JSON_F_STR, offsetof(struct enrolment, id), true},
+        {"secret", JSON_F_STR, offsetof(struct enrolment, secret), true},
+        {"csr", JSON_F_STR, offsetof(struct enrolment, csr), true},
+        {"host", JSON_F_STR, offsetof(struct enrolment, host), true},
+        {"machine_id", JSON_F_STR, offsetof(struct enrolment, machine_id), false},
+        {"version", JSON_F_STR, offsetof(struct enrolment, version), true}};
     int r = body_fields(rq, fields, ARRAY_LEN(fields), JSON_DECODE_UNKNOWN_OK, &in, e);
     if (r < 0)
         return r;
@@ -196,10 +201,10 @@ int agent_renew(struct httpd_request *rq, struct httpd_answer *an, struct err *e
         an->hint = "two hosts share this identity: enrol one of them again, with an empty state directory";
         return refuse(an, 409, "cloned", e, "an older certificate asked for renewal after the newer one was used");
     }
-    if ((r = (int)db_run(db, e, "UPDATE agent SET serial = ?2, serial_used = 0, certificate_expires = ?3 WHERE id = ?1", "ssi", agent,
-                         cert.serial, cert.expires)) < 0 ||
-        (r = (int)db_run(db, e, "INSERT INTO certificate(serial, agent, issued, expires) VALUES(?1, ?2, ?3, ?4)", "ssii",
-                         cert.serial, agent, time_now(), cert.expires)) < 0 ||
+    if ((r = (int)db_run(db, e, "UPDATE agent SET serial = ?2, serial_used = 0, certificate_expires = ?3 WHERE id = ?1",
+                         "ssi", agent, cert.serial, cert.expires)) < 0 ||
+        (r = (int)db_run(db, e, "INSERT INTO certificate(serial, agent, issued, expires) VALUES(?1, ?2, ?3, ?4)",
+                         "ssii", cert.serial, agent, time_now(), cert.expires)) < 0 ||
         (r = audit_add(db, rq, "agent.renew", agent, "ok", STR_NONE, e)) < 0)
         return store_abort(c->store, r);
     if ((r = store_commit(c->store, e)) < 0)

@@ -1,10 +1,11 @@
-/* events: search and follow. The cursor is the order of arrival, so nothing is missed or seen twice while events come in.
- * Work per request is bounded: a search looks at no more than SCAN_MAX rows, then hands out a cursor to go on from. */
+/* events: search and follow. The cursor is the order of arrival, so nothing is missed or seen twice while events come
+ * in. Work per request is bounded: a search looks at no more than SCAN_MAX rows, then hands out a cursor to go on from.
+ */
 #include "base/limits.h"
 #include "console/console.h"
 #include "format/event.h"
 
-#define SCAN_MAX 400000
+#define SCAN_MAX   400000
 #define LOOK_AGAIN 20000
 #define VALUES_MAX 64
 
@@ -88,7 +89,8 @@ static int filters(struct search *s, struct httpd_request *rq, struct err *e)
         return err_set(e, EINVAL, "severity: expected info, low, medium, high or critical");
     if (severity.p && least > SEVERITY_info)
         /* the constant lets the partial index serve */
-        buf_printf(&s->sql, least >= SEVERITY_medium ? " AND e.severity >= 2 AND e.severity >= ?%d" : " AND e.severity >= ?%d",
+        buf_printf(&s->sql,
+                   least >= SEVERITY_medium ? " AND e.severity >= 2 AND e.severity >= ?%d" : " AND e.severity >= ?%d",
                    number(s, least));
     s->filtered |= since || until || severity.p;
     one_of(s, rq, "type", "e.type");
@@ -115,7 +117,7 @@ struct page {
     struct buf lines; /* ndjson */
     struct reply rp;
     size_t n;
-    int64_t next;     /* 0: the end of a descending list */
+    int64_t next; /* 0: the end of a descending list */
 };
 
 static int newest(struct db *db, int64_t *ret, struct err *e)
@@ -193,13 +195,16 @@ static int start(struct httpd_request *rq, struct db *db, struct page *p, struct
 int events_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
 {
     struct console *c = console_of(rq);
-    struct page p = {.limit = PAGE_DEFAULT, .asc = query_is(rq, "order", "asc"), .ndjson = accepts(rq, "application/x-ndjson"),
+    struct page p = {.limit = PAGE_DEFAULT,
+                     .asc = query_is(rq, "order", "asc"),
+                     .ndjson = accepts(rq, "application/x-ndjson"),
                      .lines = BUF_INIT(LIMIT_REQUEST_ARENA / 2)};
     uint64_t wait = 0;
     int r;
     if (httpd_query(rq, "order").p && !p.asc && !query_is(rq, "order", "desc"))
         return err_set(e, EINVAL, "order: expected asc or desc");
-    if ((r = httpd_query_u64(rq, "limit", 1, PAGE_MAX, &p.limit, e)) < 0 || (r = httpd_query_u64(rq, "wait", 0, 60, &wait, e)) < 0)
+    if ((r = httpd_query_u64(rq, "limit", 1, PAGE_MAX, &p.limit, e)) < 0 ||
+        (r = httpd_query_u64(rq, "wait", 0, 60, &wait, e)) < 0)
         return r;
     reply_init(&p.rp, LIMIT_REQUEST_ARENA / 2);
     json_w_karray(&p.rp.w, "items");

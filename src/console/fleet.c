@@ -4,7 +4,8 @@
 
 #define SILENT_AFTER 3 /* heartbeats */
 
-static const char *state_of(struct console *c, const struct db_rows *q, int revoked, int cloned, int expires, int last_seen)
+static const char *state_of(struct console *c, const struct db_rows *q, int revoked, int cloned, int expires,
+                            int last_seen)
 {
     int64_t now = time_now();
     if (db_i64(q, revoked))
@@ -16,13 +17,13 @@ static const char *state_of(struct console *c, const struct db_rows *q, int revo
     return db_i64(q, last_seen) + SILENT_AFTER * c->o.heartbeat * TIME_SECOND < now ? "silent" : "active";
 }
 
-#define AGENT_COLUMNS                                                                                                    \
-    "SELECT id, host, version, tier, kernel, enrolled, last_seen, address, certificate_expires, config_revision, "          \
-    "policy_revision, intel_revision, seq, lost + reported, revoked, cloned, "                                             \
+#define AGENT_COLUMNS                                                                                                  \
+    "SELECT id, host, version, tier, kernel, enrolled, last_seen, address, certificate_expires, config_revision, "     \
+    "policy_revision, intel_revision, seq, lost + reported, revoked, cloned, "                                         \
     "(SELECT count(*) FROM container c WHERE c.agent = a.id), status FROM agent a "
 
-static bool w_agent(struct console *c, struct json_writer *w, const struct db_rows *q, struct str config, struct str only,
-                    bool status)
+static bool w_agent(struct console *c, struct json_writer *w, const struct db_rows *q, struct str config,
+                    struct str only, bool status)
 {
     const char *state = state_of(c, q, 14, 15, 8, 6);
     if (only.n && !str_eqc(only, state))
@@ -114,15 +115,21 @@ static int end_access(struct httpd_request *rq, struct httpd_answer *an, bool fo
     return reply_ok(rq, an);
 }
 
-int agents_revoke(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return end_access(rq, an, false, e); }
-int agents_delete(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return end_access(rq, an, true, e); }
+int agents_revoke(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    return end_access(rq, an, false, e);
+}
+int agents_delete(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    return end_access(rq, an, true, e);
+}
 
 /* ---- what agents say ---- */
 
 static int64_t losses(const struct json_value *v)
 {
     int64_t n = 0;
-    JSON_EACH(json_get(v, "loss"), it) {
+    JSON_EACH (json_get(v, "loss"), it) {
         int64_t x = json_i64(it, 0);
         if (x > 0 && x < INT64_MAX / 8)
             n += x;
@@ -143,8 +150,9 @@ static int put_containers(struct db *db, struct httpd_request *rq, const struct 
     struct str agent = principal_of(rq)->agent;
     size_t n = 0;
     int r = (int)db_run(db, e, "DELETE FROM container WHERE agent = ?1", "s", agent);
-    JSON_EACH(list, it) {
-        struct str id = json_str(json_get(it, "id")), name = json_str(json_get(it, "name")), image = json_str(json_get(it, "image"));
+    JSON_EACH (list, it) {
+        struct str id = json_str(json_get(it, "id")), name = json_str(json_get(it, "name")),
+                   image = json_str(json_get(it, "image"));
         if (r < 0)
             break;
         if (++n > LIMIT_CONSOLE_CONTAINERS)
@@ -156,8 +164,9 @@ static int put_containers(struct db *db, struct httpd_request *rq, const struct 
         json_w_value(&w, it);
         if ((r = buf_check(&b, e)) < 0)
             return r;
-        r = (int)db_run(db, e, "INSERT OR REPLACE INTO container(agent, id, name, image, body) VALUES(?1, ?2, ?3, ?4, ?5)", "sssss",
-                        agent, id, name.p ? name : STR(""), image.p ? image : STR(""), buf_str(&b));
+        r = (int)db_run(db, e,
+                        "INSERT OR REPLACE INTO container(agent, id, name, image, body) VALUES(?1, ?2, ?3, ?4, ?5)",
+                        "sssss", agent, id, name.p ? name : STR(""), image.p ? image : STR(""), buf_str(&b));
     }
     return r;
 }
@@ -168,7 +177,7 @@ static int put_status(struct db *db, struct httpd_request *rq, const struct json
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_CONSOLE_STATUS);
     struct json_writer w = JSON_WRITER(&b);
     json_w_object(&w);
-    JSON_EACH(v, it)
+    JSON_EACH (v, it)
         if (!str_eqc(it->key, "containers")) {
             json_w_key(&w, arena_cstr(rq->a, it->key));
             json_w_value(&w, it);
@@ -177,13 +186,14 @@ static int put_status(struct db *db, struct httpd_request *rq, const struct json
     int r = buf_check(&b, e);
     if (r < 0)
         return r;
-    return (int)db_run(db, e,
-                       "UPDATE agent SET status = ?2, status_time = ?3, version = coalesce(?4, version), kernel = ?5, tier = ?6, "
-                       "host = coalesce(?7, host), config_revision = ?8, policy_revision = ?9, intel_revision = ?10 WHERE id = ?1",
-                       "ssisssssss", principal_of(rq)->agent, buf_str(&b), time_now(), json_str(json_get(v, "version")),
-                       json_str(json_get(v, "kernel")), json_str(json_get(v, "tier")), json_str(json_get(v, "host")),
-                       json_str(json_get(v, "config_revision")), json_str(json_get(v, "policy_revision")),
-                       json_str(json_get(v, "intel_revision")));
+    return (int)db_run(
+        db, e,
+        "UPDATE agent SET status = ?2, status_time = ?3, version = coalesce(?4, version), kernel = ?5, tier = ?6, "
+        "host = coalesce(?7, host), config_revision = ?8, policy_revision = ?9, intel_revision = ?10 WHERE id = ?1",
+        "ssisssssss", principal_of(rq)->agent, buf_str(&b), time_now(), json_str(json_get(v, "version")),
+        json_str(json_get(v, "kernel")), json_str(json_get(v, "tier")), json_str(json_get(v, "host")),
+        json_str(json_get(v, "config_revision")), json_str(json_get(v, "policy_revision")),
+        json_str(json_get(v, "intel_revision")));
 }
 
 static int answer_revision(struct httpd_request *rq, struct httpd_answer *an, bool wanted, bool with, struct err *e)
@@ -223,8 +233,9 @@ int agent_heartbeat(struct httpd_request *rq, struct httpd_answer *an, struct er
         return r;
     if ((r = seen(db, rq, losses(v), e)) < 0)
         return store_abort(c->store, r);
-    bool wanted = db_query(db, &q, e, "SELECT status IS NULL FROM agent WHERE id = ?1", "s", principal_of(rq)->agent) > 0 &&
-                  db_i64(&q, 0);
+    bool wanted =
+        db_query(db, &q, e, "SELECT status IS NULL FROM agent WHERE id = ?1", "s", principal_of(rq)->agent) > 0 &&
+        db_i64(&q, 0);
     db_end(&q);
     if ((r = store_commit(c->store, e)) < 0)
         return r;
@@ -236,7 +247,8 @@ int agent_heartbeat(struct httpd_request *rq, struct httpd_answer *an, struct er
 int containers_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
 {
     struct console *c = console_of(rq);
-    struct str agent = httpd_query(rq, "agent"), words[1], after_agent = STR(""), after_id = STR(""), cursor = httpd_query(rq, "cursor");
+    struct str agent = httpd_query(rq, "agent"), words[1], after_agent = STR(""), after_id = STR(""),
+               cursor = httpd_query(rq, "cursor");
     uint64_t limit = PAGE_DEFAULT, n = 0;
     int r = httpd_query_u64(rq, "limit", 1, PAGE_MAX, &limit, e);
     if (r < 0)
@@ -252,9 +264,11 @@ int containers_list(struct httpd_request *rq, struct httpd_answer *an, struct er
     json_w_karray(&rp.w, "items");
     for (r = db_query(db, &q, e,
                       "SELECT c.agent, c.id, a.host, c.body FROM container c JOIN agent a ON a.id = c.agent "
-                      "WHERE (c.agent, c.id) > (?1, ?2) AND (?3 IS NULL OR c.agent = ?3) AND (?4 IS NULL OR c.name LIKE ?4 ESCAPE '\\' "
+                      "WHERE (c.agent, c.id) > (?1, ?2) AND (?3 IS NULL OR c.agent = ?3) AND (?4 IS NULL OR c.name "
+                      "LIKE ?4 ESCAPE '\\' "
                       "OR c.image LIKE ?4 ESCAPE '\\' OR c.id LIKE ?4 ESCAPE '\\') ORDER BY c.agent, c.id LIMIT ?5",
-                      "ssssi", after_agent, after_id, agent, q_word, (int64_t)limit); r > 0; r = db_next(&q, e)) {
+                      "ssssi", after_agent, after_id, agent, q_word, (int64_t)limit);
+         r > 0; r = db_next(&q, e)) {
         struct json_value *v;
         struct err ignored = ERR_INIT;
         if (json_parse(rq->a, db_str(&q, 3), 0, &v, &ignored) < 0)
@@ -262,7 +276,8 @@ int containers_list(struct httpd_request *rq, struct httpd_answer *an, struct er
         json_w_object(&rp.w);
         json_w_kstr(&rp.w, "agent", db_str(&q, 0));
         json_w_kstr(&rp.w, "host", db_str(&q, 2));
-        static const char *const texts[] = {"id", "name", "image", "image_id", "image_digest", "engine", "state", "started"};
+        static const char *const texts[] = {"id",           "name",   "image", "image_id",
+                                            "image_digest", "engine", "state", "started"};
         for (size_t i = 0; i < ARRAY_LEN(texts); i++)
             json_w_kstr(&rp.w, texts[i], json_str(json_get(v, texts[i])));
         static const char *const objects[] = {"labels", "policy", "controls"};

@@ -1,5 +1,6 @@
-/* images: scan reports and the verdicts on them. A report is kept once per image id, compressed; its verdict is computed
- * here from it, by this console's policies and intel, again whenever one of them changes or the verdict runs out. */
+/* images: scan reports and the verdicts on them. A report is kept once per image id, compressed; its verdict is
+ * computed here from it, by this console's policies and intel, again whenever one of them changes or the verdict runs
+ * out. */
 #include "base/limits.h"
 #include "console/console.h"
 #include "console/judge.h"
@@ -29,7 +30,10 @@ static int unpack(struct arena *a, struct str packed, int64_t size, struct str *
     return 0;
 }
 
-void images_outdated(struct console *c) { atomic_store(&c->outdated, true); }
+void images_outdated(struct console *c)
+{
+    atomic_store(&c->outdated, true);
+}
 
 /* ---- reading ---- */
 
@@ -37,7 +41,8 @@ static void w_names(struct json_writer *w, struct db *db, struct str id)
 {
     struct db_rows q;
     json_w_karray(w, "names");
-    for (int r = db_query(db, &q, NULL, "SELECT name FROM image_name WHERE image = ?1 ORDER BY seen DESC, name LIMIT 256", "s", id);
+    for (int r = db_query(db, &q, NULL,
+                          "SELECT name FROM image_name WHERE image = ?1 ORDER BY seen DESC, name LIMIT 256", "s", id);
          r > 0; r = db_next(&q, NULL))
         json_w_str(w, db_str(&q, 0));
     json_w_end(w);
@@ -76,8 +81,10 @@ int images_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e
     reply_init(&rp, LIMIT_REQUEST_ARENA / 2);
     json_w_karray(&rp.w, "items");
     for (r = db_query(db, &q, e,
-                      IMAGE_COLUMNS "WHERE i.id > coalesce(?1, '') AND (?2 < 0 OR i.allow = ?2) AND (?3 IS NULL OR i.id LIKE ?3 ESCAPE '\\' OR "
-                      "EXISTS (SELECT 1 FROM image_name n WHERE n.image = i.id AND n.name LIKE ?3 ESCAPE '\\')) ORDER BY i.id LIMIT ?4",
+                      IMAGE_COLUMNS "WHERE i.id > coalesce(?1, '') AND (?2 < 0 OR i.allow = ?2) AND (?3 IS NULL OR "
+                                    "i.id LIKE ?3 ESCAPE '\\' OR "
+                                    "EXISTS (SELECT 1 FROM image_name n WHERE n.image = i.id AND n.name LIKE ?3 ESCAPE "
+                                    "'\\')) ORDER BY i.id LIMIT ?4",
                       "sisi", cursor, (int64_t)(allow.p ? str_eqc(allow, "true") : -1), word, (int64_t)limit);
          r > 0; r = db_next(&q, e), n++) {
         last = db_copy(rq->a, &q, 0);
@@ -98,9 +105,11 @@ static int resolve(struct db *db, struct arena *a, struct str given, struct str 
 {
     struct str id = given.n == 64 ? arena_strf(a, "sha256:" STR_FMT, STR_ARG(given)) : given;
     struct db_rows q;
-    int r = db_query(db, &q, e,
-                     "SELECT id FROM image WHERE id = ?1 UNION ALL SELECT * FROM (SELECT image FROM image_name WHERE name = ?2 "
-                     "ORDER BY seen DESC LIMIT 1) LIMIT 1", "ss", id, given);
+    int r = db_query(
+        db, &q, e,
+        "SELECT id FROM image WHERE id = ?1 UNION ALL SELECT * FROM (SELECT image FROM image_name WHERE name = ?2 "
+        "ORDER BY seen DESC LIMIT 1) LIMIT 1",
+        "ss", id, given);
     if (r > 0)
         *ret = db_copy(a, &q, 0);
     db_end(&q);
@@ -132,11 +141,13 @@ int images_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     return r;
 }
 
-static int load_report(struct db *db, struct arena *a, struct str id, struct str *ret, int64_t *ret_scanned, struct str *ret_source,
-                       struct err *e)
+static int load_report(struct db *db, struct arena *a, struct str id, struct str *ret, int64_t *ret_scanned,
+                       struct str *ret_source, struct err *e)
 {
     struct db_rows q;
-    int r = db_query(db, &q, e, "SELECT report, report_size, scanned, source FROM image WHERE id = ?1 AND report IS NOT NULL", "s", id);
+    int r = db_query(db, &q, e,
+                     "SELECT report, report_size, scanned, source FROM image WHERE id = ?1 AND report IS NOT NULL", "s",
+                     id);
     if (r > 0) {
         r = unpack(a, db_str(&q, 0), db_i64(&q, 1), ret, e);
         *ret_scanned = db_i64(&q, 2);
@@ -191,13 +202,14 @@ struct incoming {
     int64_t until;
 };
 
-static int read_incoming(struct console *c, struct arena *a, const struct json_value *body, struct incoming *in, struct err *e)
+static int read_incoming(struct console *c, struct arena *a, const struct json_value *body, struct incoming *in,
+                         struct err *e)
 {
     const struct json_value *report = json_get(body, "report"), *verdict = json_get(body, "verdict");
     in->id = json_str(json_get(body, "image_id"));
     if (!digest_valid(in->id))
         return err_set(e, EINVAL, "image_id: expected sha256: and 64 hex digits");
-    JSON_EACH(json_get(body, "names"), it) {
+    JSON_EACH (json_get(body, "names"), it) {
         struct str s = json_str(it);
         if (s.n && s.n <= 512 && in->names_n < NAMES_MAX)
             in->names[in->names_n++] = s;
@@ -231,19 +243,25 @@ static int read_incoming(struct console *c, struct arena *a, const struct json_v
 static int put_image(struct db *db, const struct incoming *in, struct str source, struct err *e)
 {
     int64_t now = time_now();
-    int r = (int)db_run(db, e, "INSERT INTO image(id, first_seen) VALUES(?1, ?2) ON CONFLICT DO NOTHING", "si", in->id, now);
+    int r = (int)db_run(db, e, "INSERT INTO image(id, first_seen) VALUES(?1, ?2) ON CONFLICT DO NOTHING", "si", in->id,
+                        now);
     /* What an agent says never takes the place of what a pipeline or a person handed in. */
     if (r >= 0 && in->report.p)
-        r = (int)db_run(db, e,
-                        "UPDATE image SET report = ?2, report_size = ?3, scanned = ?4, source = ?5, verdict = ?6, allow = ?7, "
-                        "valid_until = ?8 WHERE id = ?1 AND (?5 NOT LIKE 'agent:%' OR source IS NULL OR source LIKE 'agent:%')",
-                        "sbiissii", in->id, in->packed, (int64_t)in->report.n, now, source, in->verdict, (int64_t)in->allow, in->until);
+        r = (int)db_run(
+            db, e,
+            "UPDATE image SET report = ?2, report_size = ?3, scanned = ?4, source = ?5, verdict = ?6, allow = ?7, "
+            "valid_until = ?8 WHERE id = ?1 AND (?5 NOT LIKE 'agent:%' OR source IS NULL OR source LIKE 'agent:%')",
+            "sbiissii", in->id, in->packed, (int64_t)in->report.n, now, source, in->verdict, (int64_t)in->allow,
+            in->until);
     else if (r >= 0 && in->verdict.p)
-        r = (int)db_run(db, e, "UPDATE image SET verdict = ?2, allow = ?3, source = coalesce(source, ?4) WHERE id = ?1 AND report IS NULL",
-                        "ssis", in->id, in->verdict, (int64_t)in->allow, source);
+        r = (int)db_run(
+            db, e,
+            "UPDATE image SET verdict = ?2, allow = ?3, source = coalesce(source, ?4) WHERE id = ?1 AND report IS NULL",
+            "ssis", in->id, in->verdict, (int64_t)in->allow, source);
     for (size_t i = 0; i < in->names_n && r >= 0; i++)
-        r = (int)db_run(db, e, "INSERT INTO image_name(name, image, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET seen = ?3", "ssi",
-                        in->names[i], in->id, now);
+        r = (int)db_run(
+            db, e, "INSERT INTO image_name(name, image, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET seen = ?3",
+            "ssi", in->names[i], in->id, now);
     return r < 0 ? r : 0;
 }
 
@@ -305,15 +323,17 @@ static int judge_again(struct console *c, struct str id, struct err *e)
     size_t n = 0;
     bool allow;
     int r = load_report(db, a, id, &text, &scanned, &source, e);
-    for (int more = r < 0 ? 0 : db_query(db, &q, e, "SELECT name FROM image_name WHERE image = ?1 LIMIT 256", "s", id); more > 0;
-         more = db_next(&q, e))
+    for (int more = r < 0 ? 0 : db_query(db, &q, e, "SELECT name FROM image_name WHERE image = ?1 LIMIT 256", "s", id);
+         more > 0; more = db_next(&q, e))
         names[n++] = db_copy(a, &q, 0);
     store_done(c->store, db);
     if (r < 0 || (r = json_parse(a, text, 0, &report, e)) < 0 ||
-        (r = judge_report(c, a, report, names, n, &verdict, &allow, &until, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
+        (r = judge_report(c, a, report, names, n, &verdict, &allow, &until, e)) < 0 ||
+        (r = store_write(c->store, &db, e)) < 0)
         return r;
-    if ((r = (int)db_run(db, e, "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4 WHERE id = ?1 AND scanned = ?5", "ssiii", id,
-                         verdict, (int64_t)allow, until, scanned)) < 0)
+    if ((r = (int)db_run(db, e,
+                         "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4 WHERE id = ?1 AND scanned = ?5",
+                         "ssiii", id, verdict, (int64_t)allow, until, scanned)) < 0)
         return store_abort(c->store, r);
     return store_commit(c->store, e);
 }
@@ -328,8 +348,9 @@ int images_reassess(struct console *c, struct err *e)
     struct db_rows q;
     struct db *db = store_read(c->store);
     int r, failed = 0;
-    for (r = db_query(db, &q, e, "SELECT id FROM image WHERE report IS NOT NULL AND (?1 OR valid_until <= ?2)", "ii", (int64_t)all,
-                      time_now()); r > 0; r = db_next(&q, e)) {
+    for (r = db_query(db, &q, e, "SELECT id FROM image WHERE report IS NOT NULL AND (?1 OR valid_until <= ?2)", "ii",
+                      (int64_t)all, time_now());
+         r > 0; r = db_next(&q, e)) {
         ids = arena_grow(a, ids, n, &cap, sizeof(*ids));
         ids[n++] = db_copy(a, &q, 0);
     }

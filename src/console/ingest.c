@@ -90,7 +90,8 @@ enum field { F_OTHER, F_SEQ, F_TIME, F_HOST, F_TYPE, F_CONTROL, F_SEVERITY, F_AC
 
 static enum field field_of(struct str k)
 {
-    static const char *const names[] = {"", "seq", "time", "host", "type", "control", "severity", "action", "outcome", "container"};
+    static const char *const names[] = {"",        "seq",      "time",   "host",    "type",
+                                        "control", "severity", "action", "outcome", "container"};
     for (unsigned i = F_SEQ; i <= F_CONTAINER; i++)
         if (str_eqc(k, names[i]))
             return i;
@@ -105,8 +106,10 @@ static int read_container(struct json *j, struct arena *a, struct row *r, struct
     if (t != JSON_OBJECT)
         return err_set(e, EBADMSG, "container: expected an object");
     while ((t = json_next(j, e)) == JSON_KEY) {
-        struct str k = json_text(j), *to = str_eqc(k, "id") ? &r->container : str_eqc(k, "name") ? &r->name
-                                         : str_eqc(k, "image") ? &r->image : NULL;
+        struct str k = json_text(j), *to = str_eqc(k, "id")      ? &r->container
+                                           : str_eqc(k, "name")  ? &r->name
+                                           : str_eqc(k, "image") ? &r->image
+                                                                 : NULL;
         if (!to) {
             if ((t = json_skip(j, e)) < 0)
                 return t;
@@ -189,8 +192,8 @@ static int read_line(struct arena *a, struct str line, struct row *ret, struct e
     }
     if (t < 0 || (t = json_next(j, e)) < 0) /* also nothing behind the object */
         return t;
-    static const unsigned need = 1u << F_SEQ | 1u << F_TIME | 1u << F_TYPE | 1u << F_CONTROL | 1u << F_SEVERITY | 1u << F_ACTION |
-                                 1u << F_OUTCOME;
+    static const unsigned need = 1u << F_SEQ | 1u << F_TIME | 1u << F_TYPE | 1u << F_CONTROL | 1u << F_SEVERITY |
+                                 1u << F_ACTION | 1u << F_OUTCOME;
     if ((have & need) != need) {
         ret->seq = row.seq;
         return err_set(e, EBADMSG, "seq, time, type, control, severity, action, outcome: one is missing");
@@ -214,7 +217,8 @@ static int read_lines(struct arena *a, struct str text, uint64_t after, struct r
             return err_set(e, E2BIG, "more than %u events in a batch", LIMIT_CONSOLE_BATCH_EVENTS);
         rows = arena_grow(a, rows, n, &cap, sizeof(*rows));
         struct row row = {.line = line};
-        int r = line.n > LIMIT_EVENT ? err_set(e, EBADMSG, "longer than %u bytes", LIMIT_EVENT) : read_line(a, line, &row, e);
+        int r = line.n > LIMIT_EVENT ? err_set(e, EBADMSG, "longer than %u bytes", LIMIT_EVENT)
+                                     : read_line(a, line, &row, e);
         if (r >= 0 && row.seq <= last)
             r = err_set(e, EBADMSG, "seq %" PRId64 " is not above %" PRId64, row.seq, last);
         if (r < 0) {
@@ -231,7 +235,8 @@ static int read_lines(struct arena *a, struct str text, uint64_t after, struct r
 
 /* ---- storing ---- */
 
-static int subject_id(struct ingest *in, struct db *db, struct str agent, const struct row *row, int64_t *ret, struct err *e)
+static int subject_id(struct ingest *in, struct db *db, struct str agent, const struct row *row, int64_t *ret,
+                      struct err *e)
 {
     char key[4096];
     size_t n = 0;
@@ -249,13 +254,17 @@ static int subject_id(struct ingest *in, struct db *db, struct str agent, const 
         *ret = (int64_t)(intptr_t)known;
         return 0;
     }
-    int64_t r = db_run(db, e, "INSERT INTO subject(agent, host, container, name, image) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                       "sssss", agent, row->host, row->container, row->name, row->image);
+    int64_t r = db_run(
+        db, e,
+        "INSERT INTO subject(agent, host, container, name, image) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        "sssss", agent, row->host, row->container, row->name, row->image);
     if (r < 0)
         return (int)r;
     struct db_rows q;
-    r = db_query(db, &q, e, "SELECT id FROM subject WHERE agent = ?1 AND host = ?2 AND container = ?3 AND name = ?4 AND image = ?5",
-                 "sssss", agent, row->host, row->container, row->name, row->image);
+    r = db_query(
+        db, &q, e,
+        "SELECT id FROM subject WHERE agent = ?1 AND host = ?2 AND container = ?3 AND name = ?4 AND image = ?5",
+        "sssss", agent, row->host, row->container, row->name, row->image);
     if (r > 0)
         *ret = db_i64(&q, 0);
     db_end(&q);
@@ -268,11 +277,14 @@ static int subject_id(struct ingest *in, struct db *db, struct str agent, const 
     return 0;
 }
 
-static int store_rows(struct ingest *in, struct db *db, struct str agent, const struct row *rows, size_t n, struct err *e)
+static int store_rows(struct ingest *in, struct db *db, struct str agent, const struct row *rows, size_t n,
+                      struct err *e)
 {
     struct db_stmt *s;
-    int r = db_prepare(db, "INSERT INTO event(subject, seq, time, severity, type, control, action, outcome, line) "
-                           "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", &s, e);
+    int r = db_prepare(db,
+                       "INSERT INTO event(subject, seq, time, severity, type, control, action, outcome, line) "
+                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                       &s, e);
     for (size_t i = 0; i < n && r >= 0; i++) {
         int64_t subject = 0;
         if ((r = subject_id(in, db, agent, &rows[i], &subject, e)) < 0)
@@ -331,9 +343,10 @@ int ingest_batch(struct console *c, struct arena *a, struct str agent, struct st
     while (skip < n && rows[skip].seq <= have)
         skip++;
     int64_t ack = n && rows[n - 1].seq > have ? rows[n - 1].seq : have;
-    if ((r = check_memory(c->ingest, db, e)) < 0 || (r = store_rows(c->ingest, db, agent, rows + skip, n - skip, e)) < 0 ||
-        (r = (int)db_run(db, e, "UPDATE agent SET seq = ?2, lost = lost + ?3, last_seen = ?4, silent = 0 WHERE id = ?1", "siii", agent,
-                         ack, jump, time_now())) < 0) {
+    if ((r = check_memory(c->ingest, db, e)) < 0 ||
+        (r = store_rows(c->ingest, db, agent, rows + skip, n - skip, e)) < 0 ||
+        (r = (int)db_run(db, e, "UPDATE agent SET seq = ?2, lost = lost + ?3, last_seen = ?4, silent = 0 WHERE id = ?1",
+                         "siii", agent, ack, jump, time_now())) < 0) {
         forget(c->ingest); /* it may hold subjects of the transaction that is undone */
         return store_abort(c->store, r);
     }
@@ -441,7 +454,9 @@ int ingest_own(struct console *c, struct event *ev, struct err *e)
     if (r < 0)
         return r;
     struct db_rows q;
-    if ((r = (int)db_run(db, e, "INSERT INTO setting(name, value) VALUES('events.seq', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1",
+    if ((r = (int)db_run(db, e,
+                         "INSERT INTO setting(name, value) VALUES('events.seq', '1') ON CONFLICT(name) DO UPDATE SET "
+                         "value = value + 1",
                          "")) < 0)
         return store_abort(c->store, r);
     if (db_query(db, &q, e, "SELECT CAST(value AS INTEGER) FROM setting WHERE name = 'events.seq'", "") > 0)
@@ -451,10 +466,18 @@ int ingest_own(struct console *c, struct event *ev, struct err *e)
     ev->id = ulid_make(ev->time, id);
     struct json_writer w = JSON_WRITER(&b);
     event_write(&w, ev);
-    struct row row = {.line = buf_str(&b), .host = ev->host, .container = STR(""), .name = STR(""), .image = STR(""),
-                      .type = str_c(event_type_name(ev->type)), .control = str_c(event_control_name(ev->control)),
-                      .action = str_c(event_action_name(ev->action)), .outcome = str_c(event_outcome_name(ev->outcome)),
-                      .seq = (int64_t)ev->seq, .time = ev->time, .severity = ev->severity};
+    struct row row = {.line = buf_str(&b),
+                      .host = ev->host,
+                      .container = STR(""),
+                      .name = STR(""),
+                      .image = STR(""),
+                      .type = str_c(event_type_name(ev->type)),
+                      .control = str_c(event_control_name(ev->control)),
+                      .action = str_c(event_action_name(ev->action)),
+                      .outcome = str_c(event_outcome_name(ev->outcome)),
+                      .seq = (int64_t)ev->seq,
+                      .time = ev->time,
+                      .severity = ev->severity};
     if ((r = buf_check(&b, e)) < 0 || (r = check_memory(c->ingest, db, e)) < 0 ||
         (r = store_rows(c->ingest, db, STR("console"), &row, 1, e)) < 0) {
         forget(c->ingest);

@@ -30,7 +30,8 @@ void intel_state(struct console *c, struct arena *a, struct intel_state *ret)
     struct db *db = store_read(c->store);
     *ret = (struct intel_state){.revision = STR(""), .key = key_text(c, a)};
     int r;
-    for (r = db_query(db, &q, NULL, "SELECT name, value FROM setting WHERE name LIKE 'intel.%'", ""); r > 0; r = db_next(&q, NULL)) {
+    for (r = db_query(db, &q, NULL, "SELECT name, value FROM setting WHERE name LIKE 'intel.%'", ""); r > 0;
+         r = db_next(&q, NULL)) {
         struct str name = db_str(&q, 0);
         if (str_eqc(name, "intel.revision"))
             ret->revision = db_copy(a, &q, 1);
@@ -63,7 +64,10 @@ static int answer_state(struct httpd_request *rq, struct httpd_answer *an, struc
     return reply_send(&rp, rq, an, e);
 }
 
-int intel_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e) { return answer_state(rq, an, e); }
+int intel_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
+{
+    return answer_state(rq, an, e);
+}
 
 static int copy_body(struct httpd_request *rq, const char *to, struct err *e)
 {
@@ -90,8 +94,9 @@ static int copy_body(struct httpd_request *rq, const char *to, struct err *e)
 
 static int set(struct db *db, const char *name, struct str value, struct err *e)
 {
-    return (int)db_run(db, e, "INSERT INTO setting(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2", "zs", name,
-                       value);
+    return (int)db_run(db, e,
+                       "INSERT INTO setting(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2",
+                       "zs", name, value);
 }
 
 static int take(struct httpd_request *rq, const char *fresh, const char *path, struct intel *in, struct err *e)
@@ -156,7 +161,8 @@ int intel_put_key(struct httpd_request *rq, struct httpd_answer *an, struct err 
     if (!str_has(rq->body, STR("-----BEGIN PUBLIC KEY-----")) || !str_has(rq->body, STR("-----END PUBLIC KEY-----")))
         return err_set(e, EINVAL, "expected an ed25519 public key in PEM");
     int r = audit_one(rq, "intel.key", STR(""), "ok", STR_NONE, e);
-    if (r < 0 || (r = fs_write(path_of(c, rq->a, "intel.pub"), rq->body, 0644, e)) < 0 || (r = config_refresh(c, e)) < 0)
+    if (r < 0 || (r = fs_write(path_of(c, rq->a, "intel.pub"), rq->body, 0644, e)) < 0 ||
+        (r = config_refresh(c, e)) < 0)
         return r;
     return reply_ok(rq, an);
 }

@@ -44,7 +44,8 @@ int judge_documents(struct arena *a, struct str text, struct judged_doc **ret, s
     size_t n = policy_set_docs(set, &docs), said_n = policy_set_notices(set, &said);
     struct judged_doc *out = arena_array(a, n ? n : 1, sizeof(*out));
     for (size_t i = 0; i < n; i++)
-        out[i] = (struct judged_doc){str_c(kinds[docs[i].kind]), arena_str(a, docs[i].name), arena_str(a, docs[i].text)};
+        out[i] =
+            (struct judged_doc){str_c(kinds[docs[i].kind]), arena_str(a, docs[i].name), arena_str(a, docs[i].text)};
     *notices = arena_array(a, said_n ? said_n : 1, sizeof(**notices));
     for (size_t i = 0; i < said_n; i++)
         (*notices)[i] = arena_str(a, said[i]);
@@ -60,8 +61,8 @@ int judge_set(const struct policy_source *sources, size_t n, struct err *e)
     return policy_set_parse(sources, n, &set, e);
 }
 
-int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a, struct str *ret_revision,
-                   struct err *e)
+int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a,
+                   struct str *ret_revision, struct err *e)
 {
     struct policy_set *set = NULL;
     int r = policy_set_parse(sources, n, &set, e);
@@ -94,8 +95,8 @@ int judge_intel(struct console *c, struct err *e)
     return 0;
 }
 
-int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names, size_t names_n,
-                 struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e)
+int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
+                 size_t names_n, struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e)
 {
     pthread_mutex_lock(&c->judge->lock);
     _cleanup_(policy_set_unrefp) struct policy_set *set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
@@ -106,7 +107,11 @@ int judge_report(struct console *c, struct arena *a, const struct json_value *re
     int r = inventory_read(a, report, &inv, e);
     if (r < 0)
         return r;
-    struct assess_input in = {.inventory = &inv, .intel = intel, .policy = set, .now = time_now(), .names = names_n ? names : NULL,
+    struct assess_input in = {.inventory = &inv,
+                              .intel = intel,
+                              .policy = set,
+                              .now = time_now(),
+                              .names = names_n ? names : NULL,
                               .names_n = names_n};
     if ((r = assess(a, &in, &as, e)) < 0)
         return r;

@@ -6,9 +6,10 @@
 #include "policy/policy.h"
 
 /* Newest revisions that are not deleted: kind, name, revision, text, time, author. ?1: kind or NULL. */
-#define POLICIES_IN_FORCE                                                                                                \
-    "SELECT p.kind, p.name, p.revision, p.text, p.time, p.author FROM policy p JOIN (SELECT kind, name, max(revision) AS r " \
-    "FROM policy GROUP BY kind, name) m ON m.kind = p.kind AND m.name = p.name AND m.r = p.revision "                      \
+#define POLICIES_IN_FORCE                                                                                              \
+    "SELECT p.kind, p.name, p.revision, p.text, p.time, p.author FROM policy p JOIN (SELECT kind, name, "              \
+    "max(revision) AS r "                                                                                              \
+    "FROM policy GROUP BY kind, name) m ON m.kind = p.kind AND m.name = p.name AND m.r = p.revision "                  \
     "WHERE p.deleted = 0 AND (?1 IS NULL OR p.kind = ?1) ORDER BY p.kind, p.name"
 
 struct judged_doc {
@@ -23,17 +24,17 @@ int judge_set(const struct policy_source *sources, size_t n, struct err *e);
 /* ---- the policies and the intel in force: snapshots that judging borrows ---- */
 struct judge *judge_new(void);
 void judge_free(struct judge *g);
-int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a, struct str *ret_revision,
-                   struct err *e); /* from now on */
-int judge_intel(struct console *c, struct err *e); /* read STATE/intel.db again; none is fine */
+int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a,
+                   struct str *ret_revision, struct err *e); /* from now on */
+int judge_intel(struct console *c, struct err *e);           /* read STATE/intel.db again; none is fine */
 /* The verdict on a scan report, as JSON; *ret_allow, *ret_until as in it. */
-int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names, size_t names_n,
-                 struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e);
+int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
+                 size_t names_n, struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e);
 
 struct intel_state {
     struct str revision; /* empty: none */
     int64_t size, built, uploaded;
-    struct str key;      /* PEM; empty: none */
+    struct str key; /* PEM; empty: none */
 };
 void intel_state(struct console *c, struct arena *a, struct intel_state *ret);
 

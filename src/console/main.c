@@ -15,19 +15,22 @@
 
 static void usage(FILE *f)
 {
-    fprintf(f, "usage: bulkhead-console [OPTIONS]\n\n"
-               "The server that holds policies, verdicts and events of a fleet. HTTPS always; it makes its own certificates.\n\n"
-               "  --config FILE               YAML: state, database, listen, listen_agents, names, agents_address, heartbeat,\n"
-               "                              events_max; options of the command line win\n"
-               "  --state DIR                 authority, keys, database (/var/lib/bulkhead-console)\n"
-               "  --database URL              a SQLite file (DIR/console.db)\n"
-               "  --listen ADDR:PORT          people and pipelines (127.0.0.1:8443; port 0 picks one)\n"
-               "  --listen-agents ADDR:PORT   agents (127.0.0.1:8444)\n"
-               "  --name NAME                 one more name or address for the certificate; may be repeated\n"
-               "  --agents-address URL        what enrolment tokens tell agents to dial\n"
-               "  --admin-password-file FILE  where the first start leaves the password of admin; else it is printed once\n"
-               "  --log-level error|warn|info|debug\n"
-               "  --version, --help\n");
+    fprintf(
+        f, "usage: bulkhead-console [OPTIONS]\n\n"
+           "The server that holds policies, verdicts and events of a fleet. HTTPS always; it makes its own "
+           "certificates.\n\n"
+           "  --config FILE               YAML: state, database, listen, listen_agents, names, agents_address, "
+           "heartbeat,\n"
+           "                              events_max; options of the command line win\n"
+           "  --state DIR                 authority, keys, database (/var/lib/bulkhead-console)\n"
+           "  --database URL              a SQLite file (DIR/console.db)\n"
+           "  --listen ADDR:PORT          people and pipelines (127.0.0.1:8443; port 0 picks one)\n"
+           "  --listen-agents ADDR:PORT   agents (127.0.0.1:8444)\n"
+           "  --name NAME                 one more name or address for the certificate; may be repeated\n"
+           "  --agents-address URL        what enrolment tokens tell agents to dial\n"
+           "  --admin-password-file FILE  where the first start leaves the password of admin; else it is printed once\n"
+           "  --log-level error|warn|info|debug\n"
+           "  --version, --help\n");
 }
 
 static int read_config(struct arena *a, const char *path, struct console_opts *o, struct err *e)
@@ -46,14 +49,20 @@ static int read_config(struct arena *a, const char *path, struct console_opts *o
         const char *name;
         struct str *text;
         int64_t *number;
-    } keys[] = {{"state", &o->state, NULL}, {"database", &o->database, NULL}, {"listen", &o->listen, NULL},
-                {"listen_agents", &o->listen_agents, NULL}, {"agents_address", &o->agents_address, NULL},
-                {"admin_password_file", &o->admin_password_file, NULL}, {"heartbeat", NULL, &o->heartbeat},
+    } keys[] = {{"state", &o->state, NULL},
+                {"database", &o->database, NULL},
+                {"listen", &o->listen, NULL},
+                {"listen_agents", &o->listen_agents, NULL},
+                {"agents_address", &o->agents_address, NULL},
+                {"admin_password_file", &o->admin_password_file, NULL},
+                {"heartbeat", NULL, &o->heartbeat},
                 {"events_max", NULL, &o->events_max}};
-    YML_EACH(n ? docs[0].root : NULL, it) {
+    YML_EACH(n ? docs[0].root : NULL, it)
+    {
         bool known = false;
         if (str_eqc(it->key, "names") && it->kind == YML_LIST) {
-            YML_EACH(it, name) {
+            YML_EACH(it, name)
+            {
                 o->names = arena_grow(a, o->names, o->names_n, &cap, sizeof(*o->names));
                 o->names[o->names_n++] = name->text;
             }
@@ -74,12 +83,31 @@ static int read_config(struct arena *a, const char *path, struct console_opts *o
     return 0;
 }
 
-enum { O_CONFIG = 256, O_STATE, O_DATABASE, O_LISTEN, O_LISTEN_AGENTS, O_NAME, O_AGENTS_ADDRESS, O_PASSWORD, O_LOG, O_VERSION, O_HELP };
-static const struct option options[] = {{"config", 1, NULL, O_CONFIG}, {"state", 1, NULL, O_STATE}, {"database", 1, NULL, O_DATABASE},
-                                        {"listen", 1, NULL, O_LISTEN}, {"listen-agents", 1, NULL, O_LISTEN_AGENTS},
-                                        {"name", 1, NULL, O_NAME}, {"agents-address", 1, NULL, O_AGENTS_ADDRESS},
-                                        {"admin-password-file", 1, NULL, O_PASSWORD}, {"log-level", 1, NULL, O_LOG},
-                                        {"version", 0, NULL, O_VERSION}, {"help", 0, NULL, O_HELP}, {0}};
+enum {
+    O_CONFIG = 256,
+    O_STATE,
+    O_DATABASE,
+    O_LISTEN,
+    O_LISTEN_AGENTS,
+    O_NAME,
+    O_AGENTS_ADDRESS,
+    O_PASSWORD,
+    O_LOG,
+    O_VERSION,
+    O_HELP
+};
+static const struct option options[] = {{"config", 1, NULL, O_CONFIG},
+                                        {"state", 1, NULL, O_STATE},
+                                        {"database", 1, NULL, O_DATABASE},
+                                        {"listen", 1, NULL, O_LISTEN},
+                                        {"listen-agents", 1, NULL, O_LISTEN_AGENTS},
+                                        {"name", 1, NULL, O_NAME},
+                                        {"agents-address", 1, NULL, O_AGENTS_ADDRESS},
+                                        {"admin-password-file", 1, NULL, O_PASSWORD},
+                                        {"log-level", 1, NULL, O_LOG},
+                                        {"version", 0, NULL, O_VERSION},
+                                        {"help", 0, NULL, O_HELP},
+                                        {0}};
 
 /* 0 go on, 1 done, negative wrong usage */
 static int read_options(struct arena *a, int argc, char **argv, struct console_opts *o, struct err *e)
@@ -156,7 +184,8 @@ static void notify(const char *what)
 
 static void announce(struct console *c)
 {
-    printf("{\"ready\":true,\"program\":\"bulkhead-console\",\"version\":\"%s\",\"listen\":\"%s\",\"listen_agents\":\"%s\"}\n",
+    printf("{\"ready\":true,\"program\":\"bulkhead-console\",\"version\":\"%s\",\"listen\":\"%s\",\"listen_agents\":\"%"
+           "s\"}\n",
            BULKHEAD_VERSION, httpd_address(c->people), httpd_address(c->agents));
     fflush(stdout);
     notify("READY=1");
@@ -193,8 +222,11 @@ int main(int argc, char **argv)
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     struct err e = ERR_INIT;
     struct console *c = NULL;
-    struct console_opts o = {.state = STR("/var/lib/bulkhead-console"), .listen = STR("127.0.0.1:8443"),
-                             .listen_agents = STR("127.0.0.1:8444"), .heartbeat = 30, .events_max = 5000000};
+    struct console_opts o = {.state = STR("/var/lib/bulkhead-console"),
+                             .listen = STR("127.0.0.1:8443"),
+                             .listen_agents = STR("127.0.0.1:8444"),
+                             .heartbeat = 30,
+                             .events_max = 5000000};
     sigset_t signals;
     log_setup("bulkhead-console", LOG_INFO_, false);
     int r = read_options(a, argc, argv, &o, &e);

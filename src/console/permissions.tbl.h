@@ -1,5 +1,5 @@
-/* PERMISSION(id, name, admin, operator, auditor, ci): what each role may do. The one list: routes name these, api/openapi.yaml
- * repeats the names, whoami shows them. PUBLIC needs no token, SELF any. */
+/* PERMISSION(id, name, admin, operator, auditor, ci): what each role may do. The one list: routes name these,
+ * api/openapi.yaml repeats the names, whoami shows them. PUBLIC needs no token, SELF any. */
 PERMISSION(PUBLIC, "public", 1, 1, 1, 1)
 PERMISSION(SELF, "self", 1, 1, 1, 1)
 PERMISSION(METRICS_READ, "metrics.read", 1, 1, 1, 0)

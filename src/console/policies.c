@@ -1,4 +1,5 @@
-/* policies: versioned documents. Each (kind, name) has revisions 1, 2, ...; the newest is in force unless it says deleted. */
+/* policies: versioned documents. Each (kind, name) has revisions 1, 2, ...; the newest is in force unless it says
+ * deleted. */
 #include "base/limits.h"
 #include "console/console.h"
 #include "console/judge.h"
@@ -60,9 +61,11 @@ int policies_get(struct httpd_request *rq, struct httpd_answer *an, struct err *
     struct db *db = store_read(c->store);
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
     struct json_writer w = JSON_WRITER(&b);
-    int r = db_query(db, &q, e,
-                     "SELECT kind, name, revision, text, time, author, deleted FROM policy WHERE kind = ?1 AND name = ?2 "
-                     "ORDER BY revision DESC LIMIT 1", "ss", rq->param[0], rq->param[1]);
+    int r =
+        db_query(db, &q, e,
+                 "SELECT kind, name, revision, text, time, author, deleted FROM policy WHERE kind = ?1 AND name = ?2 "
+                 "ORDER BY revision DESC LIMIT 1",
+                 "ss", rq->param[0], rq->param[1]);
     if (r > 0 && db_i64(&q, 6))
         r = 0;
     if (r == 0)
@@ -91,7 +94,9 @@ int policies_history(struct httpd_request *rq, struct httpd_answer *an, struct e
     json_w_karray(&rp.w, "items");
     for (r = db_query(db, &q, e,
                       "SELECT revision, time, author, deleted, note, text FROM policy WHERE kind = ?1 AND name = ?2 "
-                      "ORDER BY revision DESC LIMIT 1000", "ss", rq->param[0], rq->param[1]); r > 0; r = db_next(&q, e), n++) {
+                      "ORDER BY revision DESC LIMIT 1000",
+                      "ss", rq->param[0], rq->param[1]);
+         r > 0; r = db_next(&q, e), n++) {
         json_w_object(&rp.w);
         json_w_ki64(&rp.w, "revision", db_i64(&q, 0));
         w_instant(&rp.w, "time", db_i64(&q, 1));
@@ -123,8 +128,10 @@ struct change {
 static int compare(struct db *db, const struct judged_doc *doc, struct change *ret, struct err *e)
 {
     struct db_rows q;
-    int r = db_query(db, &q, e, "SELECT revision, text, deleted FROM policy WHERE kind = ?1 AND name = ?2 ORDER BY revision DESC LIMIT 1",
-                     "ss", doc->kind, doc->name);
+    int r = db_query(
+        db, &q, e,
+        "SELECT revision, text, deleted FROM policy WHERE kind = ?1 AND name = ?2 ORDER BY revision DESC LIMIT 1", "ss",
+        doc->kind, doc->name);
     if (r < 0)
         return r;
     *ret = (struct change){*doc, 1, "created"};
@@ -146,25 +153,29 @@ static int check_set(struct db *db, struct arena *a, struct err *e)
     int r;
     for (r = db_query(db, &q, e, POLICIES_IN_FORCE, "z", NULL); r > 0; r = db_next(&q, e)) {
         s = arena_grow(a, s, n, &cap, sizeof(*s));
-        s[n++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))), db_copy(a, &q, 3), db_i64(&q, 2)};
+        s[n++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))), db_copy(a, &q, 3),
+                                        db_i64(&q, 2)};
     }
     return r < 0 ? r : judge_set(s, n, e);
 }
 
-static int apply_all(struct httpd_request *rq, struct db *db, const struct judged_doc *docs, size_t n, struct change *changes,
-                     struct err *e)
+static int apply_all(struct httpd_request *rq, struct db *db, const struct judged_doc *docs, size_t n,
+                     struct change *changes, struct err *e)
 {
     struct str note = httpd_query(rq, "note");
     int r = 0;
     for (size_t i = 0; i < n && r >= 0; i++) {
         if ((r = compare(db, &docs[i], &changes[i], e)) < 0 || !strcmp(changes[i].what, "unchanged"))
             continue;
-        if ((r = (int)db_run(db, e, "INSERT INTO policy(kind, name, revision, time, author, note, text) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                             "ssiisss", docs[i].kind, docs[i].name, changes[i].revision, time_now(), principal_of(rq)->user,
-                             note.p ? note : STR(""), docs[i].text)) < 0)
+        if ((r = (int)db_run(db, e,
+                             "INSERT INTO policy(kind, name, revision, time, author, note, text) VALUES(?1, ?2, ?3, "
+                             "?4, ?5, ?6, ?7)",
+                             "ssiisss", docs[i].kind, docs[i].name, changes[i].revision, time_now(),
+                             principal_of(rq)->user, note.p ? note : STR(""), docs[i].text)) < 0)
             break;
-        r = audit_add(db, rq, "policy.apply", arena_strf(rq->a, STR_FMT "/" STR_FMT, STR_ARG(docs[i].kind), STR_ARG(docs[i].name)),
-                      "ok", arena_strf(rq->a, "{\"revision\":%" PRId64 "}", changes[i].revision), e);
+        r = audit_add(db, rq, "policy.apply",
+                      arena_strf(rq->a, STR_FMT "/" STR_FMT, STR_ARG(docs[i].kind), STR_ARG(docs[i].name)), "ok",
+                      arena_strf(rq->a, "{\"revision\":%" PRId64 "}", changes[i].revision), e);
     }
     return r < 0 ? r : check_set(db, rq->a, e);
 }
@@ -229,15 +240,18 @@ int policies_delete(struct httpd_request *rq, struct httpd_answer *an, struct er
     int r = store_write(c->store, &db, e);
     if (r < 0)
         return r;
-    r = (int)db_run(db, e,
-                    "INSERT INTO policy(kind, name, revision, time, author, note, deleted, text) SELECT kind, name, revision + 1, ?3, "
-                    "?4, 'deleted', 1, '' FROM policy WHERE kind = ?1 AND name = ?2 AND deleted = 0 AND revision = (SELECT "
-                    "max(revision) FROM policy WHERE kind = ?1 AND name = ?2)",
-                    "ssis", rq->param[0], rq->param[1], time_now(), principal_of(rq)->user);
+    r = (int)db_run(
+        db, e,
+        "INSERT INTO policy(kind, name, revision, time, author, note, deleted, text) SELECT kind, name, revision + 1, "
+        "?3, "
+        "?4, 'deleted', 1, '' FROM policy WHERE kind = ?1 AND name = ?2 AND deleted = 0 AND revision = (SELECT "
+        "max(revision) FROM policy WHERE kind = ?1 AND name = ?2)",
+        "ssis", rq->param[0], rq->param[1], time_now(), principal_of(rq)->user);
     if (r == 0)
         r = err_set(e, ENOENT, "there is no " STR_FMT " " STR_FMT, STR_ARG(rq->param[0]), STR_ARG(rq->param[1]));
-    if (r < 0 || (r = audit_add(db, rq, "policy.delete", arena_strf(rq->a, STR_FMT "/" STR_FMT, STR_ARG(rq->param[0]),
-                                                                   STR_ARG(rq->param[1])), "ok", STR_NONE, e)) < 0)
+    if (r < 0 || (r = audit_add(db, rq, "policy.delete",
+                                arena_strf(rq->a, STR_FMT "/" STR_FMT, STR_ARG(rq->param[0]), STR_ARG(rq->param[1])),
+                                "ok", STR_NONE, e)) < 0)
         return store_abort(c->store, r);
     if ((r = store_commit(c->store, e)) < 0 || (r = config_refresh(c, e)) < 0)
         return r;

@@ -10,7 +10,10 @@ void reply_init(struct reply *rp, size_t max)
     json_w_object(&rp->w);
 }
 
-void reply_free(struct reply *rp) { buf_fini(&rp->b); }
+void reply_free(struct reply *rp)
+{
+    buf_fini(&rp->b);
+}
 
 int reply_send(struct reply *rp, struct httpd_request *rq, struct httpd_answer *an, struct err *e)
 {
@@ -59,7 +62,8 @@ int body_json(struct httpd_request *rq, struct json_value **ret, struct err *e)
     return (*ret)->type == JSON_OBJECT ? 0 : err_set(e, EINVAL, "body: expected an object");
 }
 
-int body_fields(struct httpd_request *rq, const struct json_field *fields, size_t n, int flags, void *out, struct err *e)
+int body_fields(struct httpd_request *rq, const struct json_field *fields, size_t n, int flags, void *out,
+                struct err *e)
 {
     struct json_value *v;
     int r = body_json(rq, &v, e);

@@ -6,7 +6,7 @@
 
 #include <sodium.h>
 
-#define HASHING_MAX 2 /* argon2id runs at once: 64 MB and a core each */
+#define HASHING_MAX  2 /* argon2id runs at once: 64 MB and a core each */
 #define PASSWORD_MIN 12
 #define PASSWORD_MAX 1024
 
@@ -55,7 +55,8 @@ int password_hash(struct console *c, struct arena *a, struct str password, struc
     int r = hashing(c, e);
     if (r < 0)
         return r;
-    r = crypto_pwhash_str(out, password.p, password.n, crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE);
+    r = crypto_pwhash_str(out, password.p, password.n, crypto_pwhash_OPSLIMIT_INTERACTIVE,
+                          crypto_pwhash_MEMLIMIT_INTERACTIVE);
     atomic_fetch_sub(&c->hashing, 1);
     if (r)
         return err_set(e, ENOMEM, "no memory to hash a password");

@@ -4,11 +4,11 @@
 #include "console/console.h"
 
 #define SESSION_LIFE (8 * 3600 * TIME_SECOND)
-#define TOKEN_LIFE (30 * TIME_DAY)
-#define ENROL_LIFE (3600 * TIME_SECOND)
-#define LIFE_MIN (60 * TIME_SECOND)
-#define LIFE_MAX (366 * TIME_DAY)
-#define USED_GRAIN (60 * TIME_SECOND) /* last_used is kept this exactly */
+#define TOKEN_LIFE   (30 * TIME_DAY)
+#define ENROL_LIFE   (3600 * TIME_SECOND)
+#define LIFE_MIN     (60 * TIME_SECOND)
+#define LIFE_MAX     (366 * TIME_DAY)
+#define USED_GRAIN   (60 * TIME_SECOND) /* last_used is kept this exactly */
 
 int token_create(struct db *db, struct arena *a, const char *kind, struct str owner, struct str role, struct str note,
                  int64_t life, int64_t uses, struct str *ret_id, struct str *ret_secret, struct err *e)
@@ -20,8 +20,8 @@ int token_create(struct db *db, struct arena *a, const char *kind, struct str ow
     int64_t r = db_run(db, e,
                        "INSERT INTO token(id, kind, hash, owner, role, note, created, expires, uses_left) "
                        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, nullif(?9, 0))",
-                       "zzssssiii", id, kind, secret_hash(a, secret), owner, role, note.p ? note : STR(""), now, now + life,
-                       uses);
+                       "zzssssiii", id, kind, secret_hash(a, secret), owner, role, note.p ? note : STR(""), now,
+                       now + life, uses);
     if (r < 0)
         return (int)r;
     *ret_id = str_c(id);
@@ -47,20 +47,22 @@ static int unknown(struct console *c, struct httpd_answer *an, struct err *e)
 static int find_token(struct httpd_request *rq, struct db *db, struct principal *p, int64_t *last_used, struct err *e)
 {
     struct str h = httpd_header(rq, "Authorization"), scheme, text, id, secret, prefix;
-    if (!str_split(h, ' ', &scheme, &text) || !str_ieq(scheme, STR("Bearer")) || !str_split(text, '_', &prefix, &text) ||
-        !str_eqc(prefix, "bh") || !str_split(text, '_', &id, &secret) || secret.n > 64)
+    if (!str_split(h, ' ', &scheme, &text) || !str_ieq(scheme, STR("Bearer")) ||
+        !str_split(text, '_', &prefix, &text) || !str_eqc(prefix, "bh") || !str_split(text, '_', &id, &secret) ||
+        secret.n > 64)
         return -ENOENT;
     struct db_rows q;
     int r = db_query(db, &q, e,
                      "SELECT t.hash, t.kind, t.owner, t.role, t.expires, t.revoked, t.last_used, u.role, u.disabled "
-                     "FROM token t LEFT JOIN user u ON u.name = t.owner WHERE t.id = ?1 AND t.kind <> 'agent'", "s", id);
+                     "FROM token t LEFT JOIN user u ON u.name = t.owner WHERE t.id = ?1 AND t.kind <> 'agent'",
+                     "s", id);
     if (r < 0)
         return r;
     bool ok = false;
     if (r > 0) {
         bool ci = str_eqc(db_str(&q, 1), "ci");
-        ok = secret_matches(rq->a, secret, db_str(&q, 0)) && !db_i64(&q, 5) && time_now() < db_i64(&q, 4) && !db_null(&q, 7) &&
-             !db_i64(&q, 8);
+        ok = secret_matches(rq->a, secret, db_str(&q, 0)) && !db_i64(&q, 5) && time_now() < db_i64(&q, 4) &&
+             !db_null(&q, 7) && !db_i64(&q, 8);
         p->user = db_copy(rq->a, &q, 2);
         p->kind = db_copy(rq->a, &q, 1);
         p->token_id = arena_str(rq->a, id);
@@ -68,7 +70,8 @@ static int find_token(struct httpd_request *rq, struct db *db, struct principal 
         *last_used = db_i64(&q, 6);
         /* a user's tokens have the role that the user has now */
         ok = ok && role_parse(ci ? db_str(&q, 3) : db_str(&q, 7), &p->role, NULL) >= 0;
-        p->actor = ci ? arena_strf(rq->a, "ci:" STR_FMT, STR_ARG(id)) : arena_strf(rq->a, "user:" STR_FMT, STR_ARG(p->user));
+        p->actor =
+            ci ? arena_strf(rq->a, "ci:" STR_FMT, STR_ARG(id)) : arena_strf(rq->a, "user:" STR_FMT, STR_ARG(p->user));
     }
     db_end(&q);
     return ok ? 0 : -ENOENT;
@@ -101,10 +104,11 @@ int authorize_people(struct httpd_request *rq, struct httpd_answer *an, struct e
     if (!permission_given(rq->route->permission, p->role)) {
         atomic_fetch_add(&c->metrics.forbidden, 1);
         struct err ignored = ERR_INIT;
-        audit_one(rq, permission_name(rq->route->permission), rq->path.n > 200 ? str_sub(rq->path, 0, 200) : rq->path, "denied",
-                  STR_NONE, &ignored);
+        audit_one(rq, permission_name(rq->route->permission), rq->path.n > 200 ? str_sub(rq->path, 0, 200) : rq->path,
+                  "denied", STR_NONE, &ignored);
         an->hint = "ask an administrator for the role";
-        return err_set(e, EACCES, "the role %s may not: %s", role_name(p->role), permission_name(rq->route->permission));
+        return err_set(e, EACCES, "the role %s may not: %s", role_name(p->role),
+                       permission_name(rq->route->permission));
     }
     if (time_now() - last_used > USED_GRAIN)
         note_use(c, p);
@@ -119,7 +123,8 @@ int login(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     struct {
         struct str user, password;
     } in = {0};
-    static const struct json_field fields[] = {{"user", JSON_F_STR, 0, true}, {"password", JSON_F_STR, sizeof(struct str), true}};
+    static const struct json_field fields[] = {{"user", JSON_F_STR, 0, true},
+                                               {"password", JSON_F_STR, sizeof(struct str), true}};
     int r = body_fields(rq, fields, ARRAY_LEN(fields), 0, &in, e);
     if (r < 0)
         return r;
@@ -219,7 +224,9 @@ int tokens_list(struct httpd_request *rq, struct httpd_answer *an, struct err *e
     json_w_karray(&rp.w, "items");
     for (r = db_query(db, &q, e,
                       "SELECT id, kind, role, owner, note, created, expires, last_used, uses_left, revoked FROM token "
-                      "WHERE ?1 IS NULL OR kind = ?1 ORDER BY id DESC LIMIT 1000", "s", kind); r > 0; r = db_next(&q, e)) {
+                      "WHERE ?1 IS NULL OR kind = ?1 ORDER BY id DESC LIMIT 1000",
+                      "s", kind);
+         r > 0; r = db_next(&q, e)) {
         json_w_object(&rp.w);
         json_w_kstr(&rp.w, "id", db_str(&q, 0));
         json_w_kstr(&rp.w, "kind", db_str(&q, 1));
@@ -274,8 +281,11 @@ int tokens_create(struct httpd_request *rq, struct httpd_answer *an, struct err 
     struct str id, secret, role = agent ? STR_NONE : ci ? STR("ci") : str_c(role_name(p->role));
     if ((r = store_write(c->store, &db, e)) < 0)
         return r;
-    if ((r = token_create(db, rq->a, agent ? "agent" : ci ? "ci" : "user", p->user, role, in.note, life, agent ? in.uses : 0,
-                          &id, &secret, e)) < 0 ||
+    if ((r = token_create(db, rq->a,
+                          agent ? "agent"
+                          : ci  ? "ci"
+                                : "user",
+                          p->user, role, in.note, life, agent ? in.uses : 0, &id, &secret, e)) < 0 ||
         (r = audit_add(db, rq, "token.create", id, "ok", audit_detail(rq->a, "kind", in.kind), e)) < 0)
         return store_abort(c->store, r);
     if ((r = store_commit(c->store, e)) < 0)

@@ -68,8 +68,8 @@ int users_create(struct httpd_request *rq, struct httpd_answer *an, struct err *
     struct db *db;
     if ((r = store_write(c->store, &db, e)) < 0)
         return r;
-    r = (int)db_run(db, e, "INSERT INTO user(name, role, password, created) VALUES(?1, ?2, ?3, ?4)", "sssi", in.name, in.role, hash,
-                    time_now());
+    r = (int)db_run(db, e, "INSERT INTO user(name, role, password, created) VALUES(?1, ?2, ?3, ?4)", "sssi", in.name,
+                    in.role, hash, time_now());
     if (r == -EEXIST)
         r = err_set(e, EEXIST, "there is a user " STR_FMT " already", STR_ARG(in.name));
     if (r < 0 || (r = audit_add(db, rq, "user.create", in.name, "ok", audit_detail(rq->a, "role", in.role), e)) < 0)
@@ -97,8 +97,9 @@ static int still_governed(struct db *db, struct err *e)
 
 static int end_tokens(struct db *db, struct str user, struct str but, struct err *e)
 {
-    return (int)db_run(db, e, "UPDATE token SET revoked = 1 WHERE owner = ?1 AND kind IN ('session', 'user', 'ci') AND id IS NOT ?2",
-                       "ss", user, but);
+    return (int)db_run(
+        db, e, "UPDATE token SET revoked = 1 WHERE owner = ?1 AND kind IN ('session', 'user', 'ci') AND id IS NOT ?2",
+        "ss", user, but);
 }
 
 int users_change(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
@@ -110,7 +111,7 @@ int users_change(struct httpd_request *rq, struct httpd_answer *an, struct err *
     int r = body_json(rq, &v, e);
     if (r < 0)
         return r;
-    JSON_EACH(v, it)
+    JSON_EACH (v, it)
         if (!str_eqc(it->key, "role") && !str_eqc(it->key, "password") && !str_eqc(it->key, "disabled"))
             return err_set(e, EINVAL, "body: unknown field \"" STR_FMT "\"", STR_ARG(it->key));
     const struct json_value *disabled = json_get(v, "disabled"), *password = json_get(v, "password");
@@ -132,8 +133,7 @@ int users_change(struct httpd_request *rq, struct httpd_answer *an, struct err *
     if (r == 0)
         r = err_set(e, ENOENT, "there is no user " STR_FMT, STR_ARG(user));
     if (r < 0 || (r = still_governed(db, e)) < 0 || (r = end_tokens(db, user, STR_NONE, e)) < 0 ||
-        (r = audit_add(db, rq, "user.change", user, "ok",
-                       audit_detail(rq->a, "role", role.p ? role : STR("")), e)) < 0)
+        (r = audit_add(db, rq, "user.change", user, "ok", audit_detail(rq->a, "role", role.p ? role : STR("")), e)) < 0)
         return store_abort(c->store, r);
     r = store_commit(c->store, e);
     return r < 0 ? r : reply_ok(rq, an);
@@ -163,7 +163,8 @@ int password(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     struct {
         struct str old, new;
     } in = {0};
-    static const struct json_field fields[] = {{"old", JSON_F_STR, 0, true}, {"new", JSON_F_STR, sizeof(struct str), true}};
+    static const struct json_field fields[] = {{"old", JSON_F_STR, 0, true},
+                                               {"new", JSON_F_STR, sizeof(struct str), true}};
     int r = body_fields(rq, fields, ARRAY_LEN(fields), 0, &in, e);
     if (r < 0 || (r = password_good(in.new, e)) < 0)
         return r;
@@ -186,7 +187,8 @@ int password(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     if ((r = password_hash(c, rq->a, in.new, &fresh, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
         return r;
     if ((r = (int)db_run(db, e, "UPDATE user SET password = ?2 WHERE name = ?1", "ss", p->user, fresh)) < 0 ||
-        (r = end_tokens(db, p->user, p->token_id, e)) < 0 || (r = audit_add(db, rq, "user.password", p->user, "ok", STR_NONE, e)) < 0)
+        (r = end_tokens(db, p->user, p->token_id, e)) < 0 ||
+        (r = audit_add(db, rq, "user.password", p->user, "ok", STR_NONE, e)) < 0)
         return store_abort(c->store, r);
     r = store_commit(c->store, e);
     return r < 0 ? r : reply_ok(rq, an);

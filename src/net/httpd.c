@@ -9,7 +9,7 @@
 #include <netdb.h>
 #include <sys/un.h>
 
-#define RATE_MIN (64 * 1024) /* bytes a second that a body must move in the long run */
+#define RATE_MIN  (64 * 1024) /* bytes a second that a body must move in the long run */
 #define KEEPALIVE (75 * TIME_SECOND)
 #define DRAIN_MAX (64u << 20) /* of a refused body */
 
@@ -61,8 +61,9 @@ static void identify(struct call *c)
         c->rq.peer = STR("unix");
     } else if (i && i->client_addr) {
         const struct sockaddr *sa = i->client_addr;
-        inet_ntop(sa->sa_family, sa->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
-                                                           : (const void *)&((const struct sockaddr_in *)sa)->sin_addr,
+        inet_ntop(sa->sa_family,
+                  sa->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
+                                            : (const void *)&((const struct sockaddr_in *)sa)->sin_addr,
                   text, sizeof(text));
         c->rq.peer = arena_str(c->rq.a, str_c(text));
     }
@@ -105,8 +106,9 @@ static enum MHD_Result send_answer(struct call *c)
     if (!c->h->is_unix) {
         MHD_add_response_header(r, "Strict-Transport-Security", "max-age=31536000");
         MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
-        MHD_add_response_header(r, "Content-Security-Policy",
-                                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+        MHD_add_response_header(
+            r, "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
         MHD_add_response_header(r, "X-Frame-Options", "DENY");
     }
     if (httpd_stopping(c->h) || c->failed)
@@ -235,8 +237,8 @@ static enum MHD_Result each_header(void *ctx, enum MHD_ValueKind kind, const cha
         return MHD_NO;
     }
     struct str n = arena_str(c->rq.a, str_c(name)), v = arena_str(c->rq.a, str_c(value));
-    static const char *const once[] = {"Authorization", "Content-Length", "Content-Type", "Content-Encoding",
-                                       "Transfer-Encoding", "Host"};
+    static const char *const once[] = {"Authorization",    "Content-Length",    "Content-Type",
+                                       "Content-Encoding", "Transfer-Encoding", "Host"};
     for (size_t i = 0; i < ARRAY_LEN(once); i++)
         if (str_ieq(n, str_c(once[i])) && httpd_pair(c->headers, c->headers_n, n, true))
             c->failed = true;
@@ -486,17 +488,17 @@ static int start_daemon(struct httpd *h, struct err *e)
             tls[i++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)tls_server_client_ca(h->o.tls)};
         tls[i] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     }
-    h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h,                              //
-                                 MHD_OPTION_LISTEN_SOCKET, h->listen_fd,                          //
-                                 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,                          //
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,                    //
-                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,                  //
-                                 MHD_OPTION_CONNECTION_LIMIT, h->o.connections,                   //
-                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, h->o.connections_per_ip,     //
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_HEADER,   //
-                                 MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)(16u << 10),     //
+    h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h,                                 //
+                                 MHD_OPTION_LISTEN_SOCKET, h->listen_fd,                             //
+                                 MHD_OPTION_URI_LOG_CALLBACK, on_uri, h,                             //
+                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,                       //
+                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,                     //
+                                 MHD_OPTION_CONNECTION_LIMIT, h->o.connections,                      //
+                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, h->o.connections_per_ip,        //
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_HEADER,      //
+                                 MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)(16u << 10),        //
                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(KEEPALIVE / TIME_SECOND), //
-                                 MHD_OPTION_STRICT_FOR_CLIENT, 1,                                 //
+                                 MHD_OPTION_STRICT_FOR_CLIENT, 1,                                    //
                                  MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     return h->daemon ? 0 : err_set(e, EIO, "http server on %s: it did not start", h->address);
 }
@@ -566,6 +568,15 @@ void httpd_stop(struct httpd *h)
     destroy(h);
 }
 
-unsigned httpd_port(const struct httpd *h) { return h->port; }
-const char *httpd_address(const struct httpd *h) { return h->address; }
-bool httpd_stopping(const struct httpd *h) { return atomic_load(&h->stopping); }
+unsigned httpd_port(const struct httpd *h)
+{
+    return h->port;
+}
+const char *httpd_address(const struct httpd *h)
+{
+    return h->address;
+}
+bool httpd_stopping(const struct httpd *h)
+{
+    return atomic_load(&h->stopping);
+}

@@ -42,47 +42,49 @@ enum {
 struct httpd_route {
     const char *method, *pattern; /* "GET", "/api/v1/policies/{kind}/{name}" */
     httpd_handler *handler;
-    unsigned permission;          /* meaning belongs to the server's owner: see httpd_opts.authorize */
+    unsigned permission; /* meaning belongs to the server's owner: see httpd_opts.authorize */
     unsigned flags;
-    uint64_t body_max;            /* 0: a request with a body is refused */
+    uint64_t body_max; /* 0: a request with a body is refused */
 };
 
 #define HTTPD_PARAMS_MAX 4
 
-struct httpd_peer_cert {   /* client certificate; verified, but for its end: the owner compares expires */
-    struct str serial;     /* hex, lower case */
-    struct str name;       /* common name */
+struct httpd_peer_cert { /* client certificate; verified, but for its end: the owner compares expires */
+    struct str serial;   /* hex, lower case */
+    struct str name;     /* common name */
     int64_t expires;
 };
 
 struct httpd_request {
-    struct arena *a;              /* LIMIT_REQUEST_ARENA, freed behind the answer */
-    struct str method, path;      /* path as sent, without the query, not decoded */
+    struct arena *a;         /* LIMIT_REQUEST_ARENA, freed behind the answer */
+    struct str method, path; /* path as sent, without the query, not decoded */
     const struct httpd_route *route;
     struct str param[HTTPD_PARAMS_MAX]; /* decoded; any byte but NUL, also an encoded slash: no file names */
     struct str body;
-    int body_fd;                  /* HTTPD_SPOOL: at offset 0; else -1 */
+    int body_fd; /* HTTPD_SPOOL: at offset 0; else -1 */
     uint64_t body_size;
-    struct str peer;              /* address without port; "unix" */
-    struct ucred ucred;           /* unix sockets: who is at the other end; pid 0 otherwise */
+    struct str peer;                    /* address without port; "unix" */
+    struct ucred ucred;                 /* unix sockets: who is at the other end; pid 0 otherwise */
     const struct httpd_peer_cert *cert; /* NULL: none was shown */
-    int64_t arrived;              /* time_monotonic() when the headers were complete */
-    bool woken, expired;          /* why a parked handler runs again; both false the first time */
-    bool deferred;                /* why an inline handler runs again, now on a worker: httpd_defer() */
-    void *principal;              /* set by authorize, for the handler */
-    void *ctx;                    /* httpd_opts.ctx */
+    int64_t arrived;                    /* time_monotonic() when the headers were complete */
+    bool woken, expired;                /* why a parked handler runs again; both false the first time */
+    bool deferred;                      /* why an inline handler runs again, now on a worker: httpd_defer() */
+    void *principal;                    /* set by authorize, for the handler */
+    void *ctx;                          /* httpd_opts.ctx */
     struct httpd *server;
 };
 
 struct httpd_answer {
-    int status;                   /* 0: 200, or by the error */
-    const char *type;             /* NULL: application/json */
-    struct str body;              /* must live in rq->a (or be static) */
-    int fd;                       /* >= 0: the file is the body, from offset 0; closed by the server */
+    int status;       /* 0: 200, or by the error */
+    const char *type; /* NULL: application/json */
+    struct str body;  /* must live in rq->a (or be static) */
+    int fd;           /* >= 0: the file is the body, from offset 0; closed by the server */
     uint64_t fd_size;
-    const char *code;             /* errors: NULL takes the one that belongs to the status */
-    const char *hint;             /* errors: what to do about it; NULL: none */
-    struct { const char *name, *value; } header[6];
+    const char *code; /* errors: NULL takes the one that belongs to the status */
+    const char *hint; /* errors: what to do about it; NULL: none */
+    struct {
+        const char *name, *value;
+    } header[6];
     unsigned headers_n;
 };
 
@@ -90,8 +92,8 @@ struct httpd_opts {
     /* where: an address "127.0.0.1:8443", "[::]:0" (port 0 picks one) or a listening socket (>= 0 is used, and closed
      * by httpd_stop; the address is ignored then) */
     const char *listen;
-    int listen_fd;                /* set to -1 when `listen` is used */
-    struct tls_server *tls;       /* net/tls.h; NULL only with a unix listen_fd */
+    int listen_fd;          /* set to -1 when `listen` is used */
+    struct tls_server *tls; /* net/tls.h; NULL only with a unix listen_fd */
     const struct httpd_route *routes;
     size_t routes_n;
     void *ctx;
@@ -99,20 +101,20 @@ struct httpd_opts {
     int (*authorize)(struct httpd_request *rq, struct httpd_answer *an, struct err *e);
     /* Told behind each answered request: for metrics and the access log. NULL: nobody. */
     void (*done)(struct httpd_request *rq, int status);
-    size_t workers;               /* 0: 4 */
-    size_t queue_max;             /* 0: 256; beyond: 503 */
-    unsigned connections;         /* 0: 512 in all */
-    unsigned connections_per_ip;  /* 0: no limit but the one above */
-    uint64_t bodies_max;          /* memory of all bodies in flight; 0: 256 MB; beyond: 503 */
-    int64_t request_timeout;      /* headers within this, body within twice this; 0: 30 s */
-    const char *spool_dir;        /* for HTTPD_SPOOL; NULL: /var/tmp */
+    size_t workers;              /* 0: 4 */
+    size_t queue_max;            /* 0: 256; beyond: 503 */
+    unsigned connections;        /* 0: 512 in all */
+    unsigned connections_per_ip; /* 0: no limit but the one above */
+    uint64_t bodies_max;         /* memory of all bodies in flight; 0: 256 MB; beyond: 503 */
+    int64_t request_timeout;     /* headers within this, body within twice this; 0: 30 s */
+    const char *spool_dir;       /* for HTTPD_SPOOL; NULL: /var/tmp */
 };
 
 /* -EADDRINUSE, -EACCES, -EINVAL ... with the story. */
 int httpd_start(const struct httpd_opts *opts, struct httpd **ret, struct err *e);
 /* Stop listening, finish what runs (parked requests run a last time with `expired`), free. NULL is fine. */
 void httpd_stop(struct httpd *h);
-unsigned httpd_port(const struct httpd *h);    /* 0 for unix sockets */
+unsigned httpd_port(const struct httpd *h);       /* 0 for unix sockets */
 const char *httpd_address(const struct httpd *h); /* "127.0.0.1:8443", with the real port */
 
 /* ---- for handlers ---- */

@@ -16,9 +16,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HTTPD_TOPICS 32
+#define HTTPD_TOPICS      32
 #define HTTPD_HEADERS_MAX 64u
-#define HTTPD_EARLY_BODY (64u << 10) /* above it a request is authorized before its body is read */
+#define HTTPD_EARLY_BODY  (64u << 10) /* above it a request is authorized before its body is read */
 
 enum { HTTPD_DONE = 0, HTTPD_PARKED = 1, HTTPD_DEFERRED = 2 }; /* what a handler may return beside errors */
 
@@ -50,7 +50,7 @@ struct call {
     uint64_t accounted, announced;
     struct pair *headers, *query;
     size_t headers_n, query_n;
-    int status;              /* of the answer, for done() */
+    int status; /* of the answer, for done() */
     /* parking */
     unsigned topics;
     int64_t park_until;
@@ -68,12 +68,12 @@ struct httpd {
     bool is_unix;
     struct pool *pool;
     atomic_ullong bodies;
-    atomic_uint calls;          /* suspended: RUNNING, AUTHORIZING or PARKED */
+    atomic_uint calls; /* suspended: RUNNING, AUTHORIZING or PARKED */
     atomic_bool stopping, minder_stop;
     atomic_ullong wakes[HTTPD_TOPICS];
     pthread_t minder;
-    pthread_mutex_t lock;       /* conns, parked, their fields */
-    pthread_cond_t changed;     /* on CLOCK_MONOTONIC */
+    pthread_mutex_t lock;   /* conns, parked, their fields */
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     struct conn *conns;
     struct call *parked;
 };
@@ -82,12 +82,12 @@ struct httpd {
 void httpd_parse_query(struct call *c, struct str query);
 int httpd_decode(struct arena *a, struct str s, bool plus, struct str *ret); /* percent-decoding; -EINVAL */
 struct pair *httpd_pair(struct pair *p, size_t n, struct str name, bool fold);
-void httpd_fail(struct call *c, int r, const struct err *e);                 /* fill the answer with an error */
+void httpd_fail(struct call *c, int r, const struct err *e); /* fill the answer with an error */
 
 /* httpd_park.c */
 int httpd_minder_start(struct httpd *h, struct err *e);
 void httpd_minder_stop(struct httpd *h);
-void httpd_run(void *call);                                                  /* on a worker */
+void httpd_run(void *call); /* on a worker */
 void httpd_park_call(struct call *c);
 void httpd_deadline(struct call *c, int64_t deadline);
 

@@ -6,8 +6,8 @@
 
 #include <sys/socket.h>
 
-#define MINDER_TICK (500 * 1000) /* microseconds; resolution of the connection deadlines */
-#define MINDER_RETRY (5 * 1000)  /* when the pool was full */
+#define MINDER_TICK  (500 * 1000) /* microseconds; resolution of the connection deadlines */
+#define MINDER_RETRY (5 * 1000)   /* when the pool was full */
 
 int httpd_park(struct httpd_request *rq, unsigned topics, int64_t deadline)
 {
@@ -17,7 +17,10 @@ int httpd_park(struct httpd_request *rq, unsigned topics, int64_t deadline)
     return HTTPD_PARKED;
 }
 
-int httpd_defer(struct httpd_request *rq) { return HTTPD_DEFERRED; }
+int httpd_defer(struct httpd_request *rq)
+{
+    return HTTPD_DEFERRED;
+}
 
 static bool moved(const struct call *c)
 {

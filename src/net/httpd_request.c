@@ -4,7 +4,10 @@
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 int httpd_decode(struct arena *a, struct str s, bool plus, struct str *ret)
@@ -75,8 +78,8 @@ int httpd_query_u64(const struct httpd_request *rq, const char *name, uint64_t m
     if (!s.p)
         return 0;
     if (str_u64(s, &v) < 0 || v < min || v > max)
-        return err_set(e, EINVAL, "query parameter \"%s\": expected a whole number from %" PRIu64 " to %" PRIu64, name, min,
-                       max);
+        return err_set(e, EINVAL, "query parameter \"%s\": expected a whole number from %" PRIu64 " to %" PRIu64, name,
+                       min, max);
     *io = v;
     return 0;
 }
@@ -139,21 +142,36 @@ const struct httpd_route *httpd_match(const struct httpd_route *routes, size_t n
 const char *httpd_error_code(int status)
 {
     switch (status) {
-    case 400: return "invalid";
-    case 401: return "unauthenticated";
-    case 403: return "forbidden";
-    case 404: return "not_found";
-    case 405: return "method_not_allowed";
-    case 409: return "conflict";
-    case 411: return "length_required";
-    case 413: return "too_large";
-    case 415: return "unsupported_type";
-    case 429: return "rate_limited";
-    case 501: return "not_supported";
-    case 502: return "unreachable";
-    case 503: return "unavailable";
-    case 504: return "timeout";
-    default: return status < 500 ? "invalid" : "internal";
+    case 400:
+        return "invalid";
+    case 401:
+        return "unauthenticated";
+    case 403:
+        return "forbidden";
+    case 404:
+        return "not_found";
+    case 405:
+        return "method_not_allowed";
+    case 409:
+        return "conflict";
+    case 411:
+        return "length_required";
+    case 413:
+        return "too_large";
+    case 415:
+        return "unsupported_type";
+    case 429:
+        return "rate_limited";
+    case 501:
+        return "not_supported";
+    case 502:
+        return "unreachable";
+    case 503:
+        return "unavailable";
+    case 504:
+        return "timeout";
+    default:
+        return status < 500 ? "invalid" : "internal";
     }
 }
 

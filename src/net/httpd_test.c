@@ -21,8 +21,8 @@ struct world {
     struct httpd *server;
     char dir[64], path[96];
     atomic_uint runs, done;
-    atomic_uint news;           /* what the long poll waits for */
-    pthread_mutex_t gate;       /* /slow waits for it */
+    atomic_uint news;     /* what the long poll waits for */
+    pthread_mutex_t gate; /* /slow waits for it */
 };
 
 static int echo(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
@@ -129,8 +129,14 @@ static int setup(void **state)
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->path, sizeof(w->path), "%s/s", w->dir);
     pthread_mutex_init(&w->gate, NULL);
-    struct httpd_opts o = {.listen_fd = listen_unix(w->path), .routes = routes, .routes_n = ARRAY_LEN(routes), .ctx = w,
-                           .authorize = authorize, .done = done, .workers = 2, .request_timeout = 700 * 1000};
+    struct httpd_opts o = {.listen_fd = listen_unix(w->path),
+                           .routes = routes,
+                           .routes_n = ARRAY_LEN(routes),
+                           .ctx = w,
+                           .authorize = authorize,
+                           .done = done,
+                           .workers = 2,
+                           .request_timeout = 700 * 1000};
     if (httpd_start(&o, &w->server, &e) < 0)
         fail_msg("%s", e.msg);
     *state = w;
@@ -149,8 +155,8 @@ static int teardown(void **state)
 
 /* ---- clients ---- */
 
-static int ask(struct world *w, struct arena *a, const char *method, const char *target, struct str body, const char *auth,
-               struct str *ret)
+static int ask(struct world *w, struct arena *a, const char *method, const char *target, struct str body,
+               const char *auth, struct str *ret)
 {
     struct err e = ERR_INIT;
     struct http_opts o = {.unix_socket = w->path};
@@ -158,8 +164,12 @@ static int ask(struct world *w, struct arena *a, const char *method, const char 
     if (http_open(&o, &h, &e) < 0)
         fail_msg("%s", e.msg);
     struct http_header header = {STR("Authorization"), str_c(auth)};
-    struct http_request q = {.method = method, .url = arena_printf(a, "http://x%s", target), .body = body,
-                             .headers = &header, .headers_n = auth ? 1 : 0, .max_body = 64u << 20};
+    struct http_request q = {.method = method,
+                             .url = arena_printf(a, "http://x%s", target),
+                             .body = body,
+                             .headers = &header,
+                             .headers_n = auth ? 1 : 0,
+                             .max_body = 64u << 20};
     struct http_response s = {0};
     if (http_run(h, a, &q, &s, &e) < 0)
         fail_msg("%s", e.msg);
@@ -251,20 +261,13 @@ static void paths(void **state)
         int status;
         const char *body;
     } cases[] = {
-        {"/a/1/b/2", 200, "1|2||1"},
-        {"/a/1%2F2/b/%41?q=a+b%26c&x=1", 200, "1/2|A|a b&c|1"},
-        {"/a/1/b/2/", 404, NULL},
-        {"/a//b/2", 404, NULL},
-        {"//a/1/b/2", 404, NULL},
-        {"/a/%2e%2e/b/2", 404, NULL},
-        {"/a/%00/b/2", 404, NULL},
-        {"/a/%zz/b/2", 404, NULL},
-        {"/a/1/b", 404, NULL},
-        {"/A/1/b/2", 404, NULL},
-        {"/%61/1/b/2", 404, NULL},
-        {"/news?have=x", 400, NULL},
-        {"/echo", 405, NULL},
-        {"/", 404, NULL},
+        {"/a/1/b/2", 200, "1|2||1"}, {"/a/1%2F2/b/%41?q=a+b%26c&x=1", 200, "1/2|A|a b&c|1"},
+        {"/a/1/b/2/", 404, NULL},    {"/a//b/2", 404, NULL},
+        {"//a/1/b/2", 404, NULL},    {"/a/%2e%2e/b/2", 404, NULL},
+        {"/a/%00/b/2", 404, NULL},   {"/a/%zz/b/2", 404, NULL},
+        {"/a/1/b", 404, NULL},       {"/A/1/b/2", 404, NULL},
+        {"/%61/1/b/2", 404, NULL},   {"/news?have=x", 400, NULL},
+        {"/echo", 405, NULL},        {"/", 404, NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct str s;
@@ -281,7 +284,8 @@ static void errors_are_json(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     struct str s;
     assert_int_equal(ask(w, a, "GET", "/fail", STR_NONE, NULL, &s), 404);
-    assert_true(str_eqc(s, "{\"error\":{\"code\":\"not_found\",\"message\":\"no such \\\"thing\\\"\",\"hint\":\"do better\"}}"));
+    assert_true(str_eqc(
+        s, "{\"error\":{\"code\":\"not_found\",\"message\":\"no such \\\"thing\\\"\",\"hint\":\"do better\"}}"));
 }
 
 static void ambiguous_requests(void **state)
@@ -289,10 +293,12 @@ static void ambiguous_requests(void **state)
     struct world *w = *state;
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     static const char *const bad[] = {
-        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
-        "POST /secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bad\r\nAuthorization: Bearer good\r\nContent-Length: 1\r\n\r\na",
+        "POST /secret HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer bad\r\nAuthorization: Bearer "
+        "good\r\nContent-Length: 1\r\n\r\na",
         "GET /echo\r\n\r\n",
         "\0\0\0\0",
     };
@@ -300,7 +306,8 @@ static void ambiguous_requests(void **state)
         struct str s = raw(w, a, bad[i]);
         assert_false(str_has(s, STR(" 200 ")));
     }
-    struct str s = raw(w, a, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    struct str s =
+        raw(w, a, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     assert_true(str_starts(s, STR("HTTP/1.1 200")));
 }
 
@@ -394,7 +401,7 @@ static void long_polls_wait_without_a_thread(void **state)
     while (atomic_load(&w->runs) < ARRAY_LEN(k)) /* all looked once */
         sched_yield();
     assert_int_equal(ask(w, a, "POST", "/echo", STR("free"), NULL, &s), 200); /* two workers, twelve polls */
-    httpd_wake(w->server, 1); /* another topic: nobody runs */
+    httpd_wake(w->server, 1);                                                 /* another topic: nobody runs */
     atomic_fetch_add(&w->news, 1);
     httpd_wake(w->server, 2);
     for (size_t i = 0; i < ARRAY_LEN(k); i++) {

@@ -11,7 +11,7 @@
 #include <gnutls/x509.h>
 
 #define CA_LIFE (10 * 365 * TIME_DAY)
-#define SKEW (5 * 60 * TIME_SECOND) /* clocks of the other side may be behind by so much */
+#define SKEW    (5 * 60 * TIME_SECOND) /* clocks of the other side may be behind by so much */
 #define PEM_MAX (64u << 10)
 #define CSR_MAX (16u << 10)
 
@@ -41,15 +41,21 @@ static void pubkey_deinitp(gnutls_pubkey_t *k)
     if (*k)
         gnutls_pubkey_deinit(*k);
 }
-static void datum_finip(gnutls_datum_t *d) { gnutls_free(d->data); }
+static void datum_finip(gnutls_datum_t *d)
+{
+    gnutls_free(d->data);
+}
 
-#define _cleanup_key_ _cleanup_(key_deinitp)
-#define _cleanup_crt_ _cleanup_(crt_deinitp)
-#define _cleanup_crq_ _cleanup_(crq_deinitp)
+#define _cleanup_key_    _cleanup_(key_deinitp)
+#define _cleanup_crt_    _cleanup_(crt_deinitp)
+#define _cleanup_crq_    _cleanup_(crq_deinitp)
 #define _cleanup_pubkey_ _cleanup_(pubkey_deinitp)
-#define _cleanup_datum_ _cleanup_(datum_finip)
+#define _cleanup_datum_  _cleanup_(datum_finip)
 
-static gnutls_datum_t datum(struct str s) { return (gnutls_datum_t){(unsigned char *)s.p, (unsigned)s.n}; }
+static gnutls_datum_t datum(struct str s)
+{
+    return (gnutls_datum_t){(unsigned char *)s.p, (unsigned)s.n};
+}
 
 static int fault(struct err *e, int code, const char *what, int r)
 {
@@ -61,7 +67,8 @@ static int key_make(gnutls_x509_privkey_t *ret, struct err *e)
     _cleanup_key_ gnutls_x509_privkey_t k = NULL;
     int r = gnutls_x509_privkey_init(&k);
     if (r >= 0)
-        r = gnutls_x509_privkey_generate2(k, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0, NULL, 0);
+        r = gnutls_x509_privkey_generate2(k, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0, NULL,
+                                          0);
     if (r < 0)
         return fault(e, EIO, "a new key", r);
     *ret = TAKE(k);
@@ -173,7 +180,8 @@ static int fill(gnutls_x509_crt_t c, gnutls_pubkey_t key, struct str name, int64
     fs_random(serial, sizeof(serial));
     serial[0] = (unsigned char)((serial[0] & 0x3f) | 0x40); /* positive, and always 16 bytes */
     int r;
-    if ((r = gnutls_x509_crt_set_version(c, 3)) < 0 || (r = gnutls_x509_crt_set_serial(c, serial, sizeof(serial))) < 0 ||
+    if ((r = gnutls_x509_crt_set_version(c, 3)) < 0 ||
+        (r = gnutls_x509_crt_set_serial(c, serial, sizeof(serial))) < 0 ||
         (r = gnutls_x509_crt_set_activation_time(c, (time_t)((now - SKEW) / TIME_SECOND))) < 0 ||
         (r = gnutls_x509_crt_set_expiration_time(c, (time_t)((now + life) / TIME_SECOND))) < 0 ||
         (r = gnutls_x509_crt_set_dn_by_oid(c, GNUTLS_OID_X520_COMMON_NAME, 0, name.p, (unsigned)name.n)) < 0 ||
@@ -190,8 +198,8 @@ static int fill(gnutls_x509_crt_t c, gnutls_pubkey_t key, struct str name, int64
     return gnutls_x509_crt_set_subject_key_id(c, id, id_n > 20 ? 20 : id_n);
 }
 
-static int issue(struct pki *p, gnutls_pubkey_t key, struct str name, const struct str *names, size_t names_n, int64_t life,
-                 int use, gnutls_x509_crt_t *ret, struct err *e)
+static int issue(struct pki *p, gnutls_pubkey_t key, struct str name, const struct str *names, size_t names_n,
+                 int64_t life, int use, gnutls_x509_crt_t *ret, struct err *e)
 {
     _cleanup_crt_ gnutls_x509_crt_t c = NULL;
     unsigned char id[64];
@@ -311,8 +319,14 @@ void pki_close(struct pki *p)
     free(p);
 }
 
-void pki_closep(struct pki **p) { pki_close(*p); }
-struct str pki_ca(const struct pki *p) { return str_c(p->pem); }
+void pki_closep(struct pki **p)
+{
+    pki_close(*p);
+}
+struct str pki_ca(const struct pki *p)
+{
+    return str_c(p->pem);
+}
 
 static bool same_names(const struct pki_cert *c, const struct str *names, size_t n)
 {
@@ -325,15 +339,16 @@ static bool same_names(const struct pki_cert *c, const struct str *names, size_t
 }
 
 /* The kept one, if it still serves. */
-static bool server_kept(struct pki *p, struct arena *a, const char *key_path, const char *crt_path, const struct str *names,
-                        size_t names_n, struct str *ret_key, struct pki_cert *ret)
+static bool server_kept(struct pki *p, struct arena *a, const char *key_path, const char *crt_path,
+                        const struct str *names, size_t names_n, struct str *ret_key, struct pki_cert *ret)
 {
     struct str pem, key;
     struct pki_cert c;
     _cleanup_crt_ gnutls_x509_crt_t crt = NULL;
     unsigned status = 0;
     if (!fs_exists(key_path) || fs_read(a, key_path, PEM_MAX, &key, NULL) < 0 ||
-        fs_read(a, crt_path, PEM_MAX, &pem, NULL) < 0 || crt_read(pem, &crt, NULL) < 0 || describe(a, crt, &c, NULL) < 0)
+        fs_read(a, crt_path, PEM_MAX, &pem, NULL) < 0 || crt_read(pem, &crt, NULL) < 0 ||
+        describe(a, crt, &c, NULL) < 0)
         return false;
     int64_t now = time_now();
     if (gnutls_x509_crt_verify(crt, &p->crt, 1, 0, &status) < 0 || status || !same_names(&c, names, names_n) ||
@@ -359,9 +374,9 @@ int pki_server(struct pki *p, struct arena *a, const char *dir, const struct str
     if (!names_n)
         return err_set(e, EINVAL, "a server certificate needs a name");
     if ((r = key_make(&key, e)) < 0 || (r = public_half(key, &pub, e)) < 0 ||
-        (r = issue(p, pub, names[0], names, names_n, life, USE_SERVER, &crt, e)) < 0 || (r = describe(a, crt, &c, e)) < 0 ||
-        (r = key_text(a, key, &pem, e)) < 0 || (r = fs_write(key_path, pem, 0600, e)) < 0 ||
-        (r = fs_write(crt_path, c.pem, 0644, e)) < 0)
+        (r = issue(p, pub, names[0], names, names_n, life, USE_SERVER, &crt, e)) < 0 ||
+        (r = describe(a, crt, &c, e)) < 0 || (r = key_text(a, key, &pem, e)) < 0 ||
+        (r = fs_write(key_path, pem, 0600, e)) < 0 || (r = fs_write(crt_path, c.pem, 0644, e)) < 0)
         return r;
     *ret_key = pem;
     *ret = c;

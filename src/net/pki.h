@@ -19,9 +19,9 @@ struct pki;
 
 struct pki_cert {
     struct str pem;
-    struct str serial;       /* hex, lower case */
-    struct str name;         /* common name */
-    struct str *names;       /* subject alternative names: DNS and IP addresses as text */
+    struct str serial; /* hex, lower case */
+    struct str name;   /* common name */
+    struct str *names; /* subject alternative names: DNS and IP addresses as text */
     size_t names_n;
     int64_t starts, expires; /* instants */
 };
@@ -30,7 +30,7 @@ struct pki_cert {
 int pki_open(const char *dir, struct pki **ret, struct err *e); /* DIR/ca.key, DIR/ca.pem */
 void pki_close(struct pki *p);                                  /* NULL is fine */
 void pki_closep(struct pki **p);
-struct str pki_ca(const struct pki *p);                         /* PEM */
+struct str pki_ca(const struct pki *p); /* PEM */
 /* A server's key and certificate in DIR/server.key and DIR/server.pem: kept when they are of this authority, for
  * exactly these names and not past half of their life; else made anew. */
 int pki_server(struct pki *p, struct arena *a, const char *dir, const struct str *names, size_t names_n, int64_t life,
@@ -40,8 +40,9 @@ int pki_sign_agent(struct pki *p, struct arena *a, struct str csr, struct str na
                    struct err *e);
 
 /* ---- those who ask ---- */
-int pki_key(struct arena *a, struct str *ret, struct err *e);  /* a new private key, PKCS#8 PEM: keep it 0600 */
+int pki_key(struct arena *a, struct str *ret, struct err *e); /* a new private key, PKCS#8 PEM: keep it 0600 */
 int pki_request(struct arena *a, struct str key, const char *name, struct str *ret, struct err *e); /* PKCS#10 PEM */
-int pki_read(struct arena *a, struct str pem, struct pki_cert *ret, struct err *e); /* first certificate of a PEM text */
+int pki_read(struct arena *a, struct str pem, struct pki_cert *ret,
+             struct err *e); /* first certificate of a PEM text */
 
 #endif

@@ -46,7 +46,8 @@ static int teardown(void **state)
 /* What OpenSSL says of it, not what we say: exit status of `openssl ARGS` with the state directory as cwd. */
 static int openssl(struct world *w, const char *args)
 {
-    char *argv[] = {(char *)"sh", (char *)"-c", arena_printf(w->a, "cd %s && openssl %s >out 2>&1", w->dir, args), NULL};
+    char *argv[] = {(char *)"sh", (char *)"-c", arena_printf(w->a, "cd %s && openssl %s >out 2>&1", w->dir, args),
+                    NULL};
     pid_t pid;
     int status = -1;
     assert_int_equal(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ), 0);
@@ -98,7 +99,8 @@ static void server_certificate(void **state)
     struct pki_cert c, c2;
     assert_int_equal(pki_server(w->p, w->a, w->dir, names, 3, 398 * TIME_DAY, &key, &c, &e), 0);
     assert_int_equal(c.names_n, 3);
-    assert_int_equal(openssl(w, "verify -CAfile ca.pem -purpose sslserver -verify_hostname console.example server.pem"), 0);
+    assert_int_equal(openssl(w, "verify -CAfile ca.pem -purpose sslserver -verify_hostname console.example server.pem"),
+                     0);
     assert_int_equal(openssl(w, "verify -CAfile ca.pem -purpose sslserver -verify_ip 127.0.0.1 server.pem"), 0);
     assert_int_not_equal(openssl(w, "verify -CAfile ca.pem -verify_hostname other.example server.pem"), 0);
     assert_int_not_equal(openssl(w, "verify -CAfile ca.pem -purpose sslclient server.pem"), 0);
@@ -144,7 +146,8 @@ static void foreign_requests(void **state)
         int r;
     } cases[] = {
         {"req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out q -subj /CN=x "
-         "-addext basicConstraints=critical,CA:TRUE -addext subjectAltName=DNS:console.example", 0},
+         "-addext basicConstraints=critical,CA:TRUE -addext subjectAltName=DNS:console.example",
+         0},
         {"req -new -newkey rsa:2048 -nodes -keyout k -out q -subj /CN=x", -EBADMSG},
         {"req -new -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout k -out q -subj /CN=x", -EBADMSG},
         {"req -new -newkey ed25519 -nodes -keyout k -out q -subj /CN=x", -EBADMSG},
@@ -182,10 +185,12 @@ static void proof_of_possession(void **state)
     assert_int_equal(openssl(w, "enc -base64 -in q.der -out q.b64"), 0);
     struct str b64;
     assert_int_equal(fs_read(w->a, arena_printf(w->a, "%s/q.b64", w->dir), 1u << 16, &b64, &e), 0);
-    csr = arena_strf(w->a, "-----BEGIN CERTIFICATE REQUEST-----\n" STR_FMT "-----END CERTIFICATE REQUEST-----\n", STR_ARG(b64));
+    csr = arena_strf(w->a, "-----BEGIN CERTIFICATE REQUEST-----\n" STR_FMT "-----END CERTIFICATE REQUEST-----\n",
+                     STR_ARG(b64));
     assert_int_equal(pki_sign_agent(w->p, w->a, csr, STR("id"), TIME_DAY, &c, &e), -EBADMSG);
     assert_non_null(strstr(e.msg, "possession"));
-    static const char *const junk[] = {"", "x", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"};
+    static const char *const junk[] = {
+        "", "x", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"};
     for (size_t i = 0; i < ARRAY_LEN(junk); i++)
         assert_int_equal(pki_sign_agent(w->p, w->a, str_c(junk[i]), STR("id"), TIME_DAY, &c, &e), -EBADMSG);
     char *big = arena_alloc(w->a, 20u << 10);

@@ -31,7 +31,8 @@ static void credentials_freep(gnutls_certificate_credentials_t *c)
 int tls_server_new(struct str cert, struct str key, struct str client_ca, struct tls_server **ret, struct err *e)
 {
     _cleanup_(credentials_freep) gnutls_certificate_credentials_t c = NULL;
-    gnutls_datum_t cert_d = {(unsigned char *)cert.p, (unsigned)cert.n}, key_d = {(unsigned char *)key.p, (unsigned)key.n},
+    gnutls_datum_t cert_d = {(unsigned char *)cert.p, (unsigned)cert.n},
+                   key_d = {(unsigned char *)key.p, (unsigned)key.n},
                    ca_d = {(unsigned char *)client_ca.p, (unsigned)client_ca.n};
     int r = gnutls_certificate_allocate_credentials(&c);
     if (r < 0)
@@ -62,7 +63,19 @@ void tls_server_free(struct tls_server *t)
     free(t);
 }
 
-void tls_server_freep(struct tls_server **t) { tls_server_free(*t); }
-const char *tls_server_cert(const struct tls_server *t) { return t->cert; }
-const char *tls_server_key(const struct tls_server *t) { return t->key; }
-const char *tls_server_client_ca(const struct tls_server *t) { return t->client_ca; }
+void tls_server_freep(struct tls_server **t)
+{
+    tls_server_free(*t);
+}
+const char *tls_server_cert(const struct tls_server *t)
+{
+    return t->cert;
+}
+const char *tls_server_key(const struct tls_server *t)
+{
+    return t->key;
+}
+const char *tls_server_client_ca(const struct tls_server *t)
+{
+    return t->client_ca;
+}

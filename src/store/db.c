@@ -5,7 +5,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 
-#define BUSY_MS 10000
+#define BUSY_MS    10000
 #define STATEMENTS 256 /* distinct SQL texts a connection keeps prepared */
 
 struct db {
@@ -23,8 +23,8 @@ static int fault(struct db *db, struct err *e)
     const char *msg = sqlite3_errmsg(db->sq);
     switch (x & 0xff) {
     case SQLITE_CONSTRAINT:
-        return err_set(e, x == SQLITE_CONSTRAINT_UNIQUE || x == SQLITE_CONSTRAINT_PRIMARYKEY ? EEXIST : EINVAL, "database: %s",
-                       msg);
+        return err_set(e, x == SQLITE_CONSTRAINT_UNIQUE || x == SQLITE_CONSTRAINT_PRIMARYKEY ? EEXIST : EINVAL,
+                       "database: %s", msg);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return err_set(e, EBUSY, "database: %s", msg);
@@ -51,7 +51,8 @@ int db_open(const char *url, int flags, struct db **ret, struct err *e)
 {
     struct str u = str_c(url);
     if (str_starts(u, STR("postgres://")) || str_starts(u, STR("postgresql://")))
-        return err_set(e, ENOTSUP, "database %s: PostgreSQL is not supported in this version; leave --database away for SQLite",
+        return err_set(e, ENOTSUP,
+                       "database %s: PostgreSQL is not supported in this version; leave --database away for SQLite",
                        "postgres://...");
     const char *path = str_starts(u, STR("sqlite:")) ? url + 7 : url;
     struct db *db = calloc(1, sizeof(*db));
@@ -175,7 +176,8 @@ int db_query(struct db *db, struct db_rows *ret, struct err *e, const char *sql,
     return db_next(ret, e);
 }
 
-int db_query_built(struct db *db, struct db_rows *ret, struct err *e, const char *sql, const struct db_value *v, size_t n)
+int db_query_built(struct db *db, struct db_rows *ret, struct err *e, const char *sql, const struct db_value *v,
+                   size_t n)
 {
     sqlite3_stmt *s;
     *ret = (struct db_rows){db, NULL, true};
@@ -220,9 +222,18 @@ struct str db_str(const struct db_rows *q, int column)
     return str_n(p ? p : "", (size_t)n);
 }
 
-int64_t db_i64(const struct db_rows *q, int column) { return sqlite3_column_int64(q->stmt, column); }
-double db_double(const struct db_rows *q, int column) { return sqlite3_column_double(q->stmt, column); }
-bool db_null(const struct db_rows *q, int column) { return sqlite3_column_type(q->stmt, column) == SQLITE_NULL; }
+int64_t db_i64(const struct db_rows *q, int column)
+{
+    return sqlite3_column_int64(q->stmt, column);
+}
+double db_double(const struct db_rows *q, int column)
+{
+    return sqlite3_column_double(q->stmt, column);
+}
+bool db_null(const struct db_rows *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
 
 struct str db_copy(struct arena *a, const struct db_rows *q, int column)
 {
@@ -230,7 +241,10 @@ struct str db_copy(struct arena *a, const struct db_rows *q, int column)
     return s.p ? arena_str(a, s) : STR_NONE;
 }
 
-int64_t db_last_id(struct db *db) { return sqlite3_last_insert_rowid(db->sq); }
+int64_t db_last_id(struct db *db)
+{
+    return sqlite3_last_insert_rowid(db->sq);
+}
 
 int db_begin(struct db *db, struct err *e)
 {
@@ -264,8 +278,14 @@ int db_prepare(struct db *db, const char *sql, struct db_stmt **ret, struct err 
     return prepare(db, sql, (sqlite3_stmt **)ret, e);
 }
 
-void db_bind_i64(struct db_stmt *s, int at, int64_t v) { sqlite3_bind_int64((sqlite3_stmt *)s, at, v); }
-void db_bind_str(struct db_stmt *s, int at, struct str v) { bind_str((sqlite3_stmt *)s, at, v); }
+void db_bind_i64(struct db_stmt *s, int at, int64_t v)
+{
+    sqlite3_bind_int64((sqlite3_stmt *)s, at, v);
+}
+void db_bind_str(struct db_stmt *s, int at, struct str v)
+{
+    bind_str((sqlite3_stmt *)s, at, v);
+}
 
 int db_exec(struct db *db, struct db_stmt *s, struct err *e)
 {

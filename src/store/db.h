@@ -42,8 +42,8 @@ struct db_rows {
     void *stmt;
     bool once;
 };
-/* First row: 1 there is one, 0 none. A query is over when db_next or db_query gave 0 or an error, or by db_end. The same text may not
- * run twice at a time on one connection. */
+/* First row: 1 there is one, 0 none. A query is over when db_next or db_query gave 0 or an error, or by db_end. The
+ * same text may not run twice at a time on one connection. */
 int db_query(struct db *db, struct db_rows *ret, struct err *e, const char *sql, const char *format, ...);
 int db_next(struct db_rows *q, struct err *e);
 void db_end(struct db_rows *q);
@@ -53,7 +53,8 @@ struct db_value {
     struct str s;
     int64_t i;
 };
-int db_query_built(struct db *db, struct db_rows *ret, struct err *e, const char *sql, const struct db_value *v, size_t n);
+int db_query_built(struct db *db, struct db_rows *ret, struct err *e, const char *sql, const struct db_value *v,
+                   size_t n);
 struct str db_str(const struct db_rows *q, int column); /* text or bytes; STR_NONE for NULL */
 int64_t db_i64(const struct db_rows *q, int column);
 double db_double(const struct db_rows *q, int column);
@@ -62,13 +63,14 @@ bool db_null(const struct db_rows *q, int column);
 struct str db_copy(struct arena *a, const struct db_rows *q, int column);
 
 int64_t db_last_id(struct db *db);
-int db_begin(struct db *db, struct err *e);  /* takes the write lock at once */
+int db_begin(struct db *db, struct err *e); /* takes the write lock at once */
 int db_commit(struct db *db, struct err *e);
 void db_rollback(struct db *db);
 
 /* Hot paths: a statement of one's own, without formats. */
 struct db_stmt;
-int db_prepare(struct db *db, const char *sql, struct db_stmt **ret, struct err *e); /* lives as long as the connection */
+int db_prepare(struct db *db, const char *sql, struct db_stmt **ret,
+               struct err *e); /* lives as long as the connection */
 void db_bind_i64(struct db_stmt *s, int at, int64_t v);
 void db_bind_str(struct db_stmt *s, int at, struct str v); /* borrowed until the next db_exec returned */
 int db_exec(struct db *db, struct db_stmt *s, struct err *e);
@@ -79,11 +81,11 @@ struct store;
 int store_open(const char *url, unsigned readers, const struct embedded *migrations, struct store **ret, struct err *e);
 void store_close(struct store *s);
 int store_write(struct store *s, struct db **ret, struct err *e); /* waits for the writer, begins a transaction */
-int store_commit(struct store *s, struct err *e);    /* unlocks in any case */
-int store_abort(struct store *s, int r);             /* rolls back, unlocks, returns r */
-struct db *store_read(struct store *s);              /* waits for a reader; a snapshot until store_done */
-void store_done(struct store *s, struct db *db);     /* NULL is fine */
+int store_commit(struct store *s, struct err *e);                 /* unlocks in any case */
+int store_abort(struct store *s, int r);                          /* rolls back, unlocks, returns r */
+struct db *store_read(struct store *s);                           /* waits for a reader; a snapshot until store_done */
+void store_done(struct store *s, struct db *db);                  /* NULL is fine */
 
-extern const struct embedded store_migrations[];     /* src/store/migrations, in the binary */
+extern const struct embedded store_migrations[]; /* src/store/migrations, in the binary */
 
 #endif

@@ -10,7 +10,7 @@ struct store {
     pthread_mutex_t write_lock;
     pthread_mutex_t read_lock;
     pthread_cond_t read_free;
-    struct db **readers;      /* the free ones are the first `free` */
+    struct db **readers; /* the free ones are the first `free` */
     unsigned readers_n, free_n;
 };
 
@@ -48,8 +48,8 @@ static int migrate_one(struct db *db, const struct embedded *m, struct arena *a,
     if (r < 0)
         return r;
     if ((r = apply(db, m, a, e)) >= 0)
-        r = (int)db_run(db, e, "INSERT INTO migration(number, name, applied) VALUES(?1, ?2, ?3)", "izi", number(m), m->name,
-                        time_now());
+        r = (int)db_run(db, e, "INSERT INTO migration(number, name, applied) VALUES(?1, ?2, ?3)", "izi", number(m),
+                        m->name, time_now());
     if (r < 0) {
         db_rollback(db);
         return err_wrap(e, "migration %s", m->name);
@@ -61,8 +61,10 @@ static int migrate(struct db *db, const struct embedded *m, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     struct db_rows q;
-    int64_t have = 0, r = db_run(db, e, "CREATE TABLE IF NOT EXISTS migration(number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
-                                        "applied INTEGER NOT NULL) STRICT", "");
+    int64_t have = 0, r = db_run(db, e,
+                                 "CREATE TABLE IF NOT EXISTS migration(number INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+                                 "applied INTEGER NOT NULL) STRICT",
+                                 "");
     if (r < 0)
         return (int)r;
     if ((r = db_query(db, &q, e, "SELECT coalesce(max(number), 0) FROM migration", "")) > 0)
@@ -77,7 +79,9 @@ static int migrate(struct db *db, const struct embedded *m, struct err *e)
             r = migrate_one(db, m, a, e);
     }
     if (r >= 0 && have > newest)
-        return err_set(e, ENOTSUP, "the database was written by a newer version (migration %" PRId64 ", this one knows %" PRId64 ")",
+        return err_set(e, ENOTSUP,
+                       "the database was written by a newer version (migration %" PRId64 ", this one knows %" PRId64
+                       ")",
                        have, newest);
     return r < 0 ? (int)r : 0;
 }

@@ -73,7 +73,10 @@ static void migrations(void **state)
     assert_int_equal(store_open(w->file, 1, one, &w->s, &e), -ENOTSUP); /* an old program, a new database */
     assert_null(w->s);
     assert_int_equal(store_open("postgres://db/x", 1, one, &w->s, &e), -ENOTSUP);
-    assert_int_equal(fs_write(w->file, STR("this is no database, is it? no, it is a sentence that goes on for long enough"), 0600, &e), 0);
+    assert_int_equal(fs_write(w->file,
+                              STR("this is no database, is it? no, it is a sentence that goes on for long enough"),
+                              0600, &e),
+                     0);
     assert_int_equal(store_open(w->file, 1, one, &w->s, &e), -EBADMSG);
 }
 
