@@ -115,14 +115,65 @@ static void tell_loaded(struct agent *g, bool first)
         log_warn(STR_FMT, STR_ARG(notices[i]));
 }
 
+#define CONSOLE_FILE "console.yaml"
+#define MARK         "---\n# revision: "
+
+static bool console_rules(const struct agent *g)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/" CONSOLE_FILE, g->policy_dir);
+    return g->uplink && fs_exists(path);
+}
+
+/* The console's set carries the revision of each document as a comment (install.c); equal documents are an equal set, so
+ * this is the gate's set with the numbers that people know. */
+static int with_revisions(const struct agent *g, struct policy_set **ret, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(POLICY_ARENA * 2);
+    struct policy_source *v = NULL;
+    size_t n = 0, cap = 0;
+    struct str text;
+    int r = fs_read(a, arena_printf(a, "%s/" CONSOLE_FILE, g->policy_dir), POLICY_ARENA, &text, e);
+    ptrdiff_t at = r < 0 ? -1 : str_find(text, STR(MARK));
+    while (at >= 0) {
+        text = str_sub(text, (size_t)at + sizeof(MARK) - 1, text.n);
+        struct str line, body;
+        at = str_find(text, STR(MARK));
+        str_split(at < 0 ? text : str_sub(text, 0, (size_t)at), '\n', &line, &body);
+        v = arena_grow(a, v, n, &cap, sizeof(*v));
+        v[n] = (struct policy_source){.origin = STR("console"), .text = body};
+        if (str_i64(str_trim(line), &v[n++].revision) < 0)
+            return err_set(e, EBADMSG, "%s/" CONSOLE_FILE ": no revision", g->policy_dir);
+    }
+    return r < 0 ? r : policy_set_parse(v, n, ret, e);
+}
+
+/* A set that is refused while nothing rules yet: what was in force before the restart is in STATE/policy. */
+static int load(struct agent *g, struct policy_set **ret, struct err *e)
+{
+    struct policy_set *numbered = NULL;
+    int r = fs_mkdirs(g->policy_dir, 0700, e);
+    if (r == 0 && g->config.policy.n && !console_rules(g))
+        r = install(g, e);
+    if (r < 0)
+        return r;
+    if ((r = gate_policies(g->gate, ret, e)) < 0)
+        return r;
+    if (with_revisions(g, &numbered, NULL) == 0 && str_eq(policy_set_revision(numbered), policy_set_revision(*ret))) {
+        policy_set_unref(*ret);
+        *ret = numbered;
+    } else {
+        policy_set_unref(numbered);
+    }
+    return 0;
+}
+
 int force_load(struct agent *g, struct err *e)
 {
     struct policy_set *set = NULL;
-    int r = fs_mkdirs(g->policy_dir, 0700, e);
-    if (r == 0 && g->config.policy.n)
-        r = install(g, e);
-    if (r == 0)
-        r = gate_policies(g->gate, &set, e);
+    int r = load(g, &set, e);
+    if (r < 0 && !g->policies)
+        gate_policies(g->gate, &g->policies, NULL);
     if (r < 0) {
         if (strcmp(g->policy_error, e->msg)) { /* the same fault is told once */
             snprintf(g->policy_error, sizeof(g->policy_error), "%s", e->msg);
