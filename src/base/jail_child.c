@@ -1,6 +1,7 @@
 #include "base/jail_child.h"
 
 #include "base/cleanup.h"
+#include "base/str.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -82,11 +83,36 @@ static int signals_reset(struct err *e)
     return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? err_errno(e, "signal mask") : 0;
 }
 
+/* Can this root become nobody? Not in a user namespace that has no such id (rootless engines, unshare -r). */
+static bool nobody_exists(const char *map)
+{
+    char text[4096];
+    int fd = open(map, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+    struct str rest = {text, n > 0 ? (size_t)n : 0}, line, word;
+    if (fd >= 0)
+        close(fd);
+    while (str_cut(&rest, '\n', &line)) { /* inside, outside, length */
+        uint64_t v[3] = {0};
+        for (size_t i = 0; i < 3 && str_cut(&line, ' ', &word);)
+            if (word.n && str_u64(word, &v[i]) == 0)
+                i++;
+        if (v[0] <= NOBODY && NOBODY - v[0] < v[2])
+            return true;
+    }
+    return false;
+}
+
+static bool can_become_nobody(void)
+{
+    return setgroups(0, NULL) == 0 && nobody_exists("/proc/self/uid_map") && nobody_exists("/proc/self/gid_map");
+}
+
 /* Each namespace for itself, so that one that the host refuses does not cost the others. */
 static unsigned namespaces(void)
 {
     unsigned have = 0;
-    if (geteuid() != 0 && unshare(CLONE_NEWUSER) < 0)
+    if ((geteuid() != 0 || !can_become_nobody()) && unshare(CLONE_NEWUSER) < 0)
         return 0;
     if (unshare(CLONE_NEWNET) == 0)
         have |= 1u << JAIL_NETNS_BIT;
@@ -125,6 +151,7 @@ static int capabilities_set(uint64_t keep, struct err *e)
 static int drop_privileges(const struct jail_opts *o, struct err *e)
 {
     bool root = geteuid() == 0;
+    int r;
     uint64_t keep = root && o->tree && (o->flags & JAIL_READ_ALL) ? UINT64_C(1) << CAP_DAC_READ_SEARCH : 0;
     if (root) {
         if (keep && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
@@ -132,8 +159,7 @@ static int drop_privileges(const struct jail_opts *o, struct err *e)
         if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
             return err_errno(e, "cannot become nobody");
     }
-    int r = capabilities_set(keep, e);
-    if (r < 0)
+    if ((r = capabilities_set(keep, e)) < 0)
         return r;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return err_errno(e, "PR_SET_NO_NEW_PRIVS");

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -309,7 +310,7 @@ static void test_tree(void **state)
         print_message("skipped: %s\n", e.msg);
     else if (r < 0)
         fail_msg("%s", e.msg);
-    if (r == 0 && geteuid() == 0) {
+    if (r == 0 && geteuid() == 0 && setgroups(0, NULL) == 0) { /* not in a user namespace, where all files are ours */
         assert_int_equal(run(reads_private, o, &e), -EACCES);
         o.flags = JAIL_READ_ALL;
         if (run(reads_private, o, &e) < 0)
