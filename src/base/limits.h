@@ -31,7 +31,7 @@
 #define LIMIT_SCAN_DOCUMENTS (64u << 20)           /* all of an archive's, held until the manifest is known */
 #define LIMIT_SCAN_FILE (64u << 20)                /* a package database or other file that an analyzer holds */
 #define LIMIT_SCAN_FILES (512u << 20)              /* all of one layer's */
-#define LIMIT_SCAN_FILES_COUNT 65536u              /* held files of one layer */
+#define LIMIT_SCAN_FILES_COUNT 16384u              /* held files of one layer */
 #define LIMIT_SCAN_PACKAGES 1000000u               /* of one image */
 #define LIMIT_SCAN_LAYERS 512u
 #define LIMIT_SCAN_BLOBS 65536u                    /* entries of an archive that may be layers */
@@ -40,6 +40,7 @@
 #define LIMIT_SCAN_RATIO 1100u                     /* uncompressed to compressed; deflate ends at 1032 */
 #define LIMIT_SCAN_RATIO_FREE (UINT64_C(1) << 30)  /* below this many bytes the ratio is not looked at */
 #define LIMIT_SCAN_FINDINGS 2000000u
+#define LIMIT_SCAN_OUTPUT (128u << 20)             /* JSON of the jailed reader */
 #define LIMIT_SCAN_PROBLEMS 100u
 #define LIMIT_SCAN_ARENA (UINT64_C(2) << 30)
 #define LIMIT_REPORT (512u << 20)                  /* scan report as JSON */

@@ -17,7 +17,7 @@ enum { OK = 0, DENIED = 1, USAGE = 2, FAILED = 3 };
 static const char help[] =
     "usage: bulkhead scan TARGET [OPTIONS]\n"
     "\n"
-    "TARGET  archive:FILE       docker save or OCI archive, also compressed with gzip or zstd\n"
+    "TARGET  archive:FILE       docker save or OCI archive, also compressed with gzip or zstd; - is standard input\n"
     "        oci:DIR[:TAG]      OCI image layout\n"
     "        docker:NAME        image of the local Docker engine ($DOCKER_HOST is honoured)\n"
     "        NAME               the same\n"

@@ -2,6 +2,8 @@
  *
  *     archive:FILE   oci:DIR[:TAG]   docker:REF   dir:PATH   a bare NAME (the local Docker engine)
  *
+ * archive:- is standard input.
+ *
  * registry: podman: containerd: sbom: are known prefixes of the contract that this version answers with -ENOTSUP.
  */
 #ifndef BULKHEAD_ENGINE_TARGET_H

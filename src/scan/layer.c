@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "format/digest.h"
 #include "format/tar.h"
 #include "format/unpack.h"
@@ -19,6 +20,7 @@ struct layer {
     struct buf body;       /* content of the wanted file */
     struct str path;       /* its name, in a */
     struct layer_record rec;
+    struct map *by_path; /* of rec.files: index + 1 */
     size_t removed_cap, opaque_cap, files_cap, problems_cap;
 };
 
@@ -35,14 +37,26 @@ static bool inside(struct str path, struct str dir)
     return dir.n == 0 || (path.n > dir.n && path.p[dir.n] == '/' && !memcmp(path.p, dir.p, dir.n));
 }
 
-/* Forget what this layer itself had put at or below path. */
+static void drop(struct layer *l, size_t i)
+{
+    map_del(l->by_path, l->rec.files[i].path);
+    l->rec.files[i] = l->rec.files[--l->rec.files_n];
+    if (i < l->rec.files_n)
+        map_put(l->by_path, l->rec.files[i].path, (void *)(uintptr_t)(i + 1));
+}
+
+/* Forget what this layer itself had put at or below path. Nothing is below an analyzer's file, so that the many of a
+ * status.d cost one look-up each. */
 static void forget(struct layer *l, struct str path)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < l->rec.files_n; i++)
-        if (!str_eq(l->rec.files[i].path, path) && !inside(l->rec.files[i].path, path))
-            l->rec.files[n++] = l->rec.files[i];
-    l->rec.files_n = n;
+    uintptr_t at = (uintptr_t)map_get(l->by_path, path);
+    if (at)
+        drop(l, at - 1);
+    if (layer_analyzer(path) >= 0 || !layer_path_matters(path))
+        return;
+    for (size_t i = l->rec.files_n; i-- > 0;)
+        if (inside(l->rec.files[i].path, path))
+            drop(l, i);
 }
 
 /* Only a handful of removed paths can matter (they are prefixes of analyzers' patterns or held files of status.d). */
@@ -65,6 +79,7 @@ static int add_file(struct layer *l, const struct layer_file *f, struct err *e)
         return err_set(e, E2BIG, "more than %u package records", LIMIT_SCAN_FILES_COUNT);
     l->rec.files = arena_grow(l->a, l->rec.files, l->rec.files_n, &l->files_cap, sizeof(*f));
     l->rec.files[l->rec.files_n++] = *f;
+    map_put(l->by_path, f->path, (void *)(uintptr_t)l->rec.files_n);
     return 0;
 }
 
@@ -90,13 +105,13 @@ static int hard_link(struct layer *l, const struct tar_entry *ent, struct str pa
     struct str target;
     if (tar_clean(l->scratch, ent->link, &target) < 0)
         target = STR_NONE;
-    for (size_t i = 0; i < l->rec.files_n; i++)
-        if (str_eq(l->rec.files[i].path, target)) {
-            struct layer_file f = l->rec.files[i];
-            f.path = arena_str(l->a, path);
-            forget(l, path);
-            return add_file(l, &f, e);
-        }
+    uintptr_t at = target.n ? (uintptr_t)map_get(l->by_path, target) : 0;
+    if (at) {
+        struct layer_file f = l->rec.files[at - 1];
+        f.path = arena_str(l->a, path);
+        forget(l, path);
+        return add_file(l, &f, e);
+    }
     if (layer_analyzer(path) >= 0)
         problem(l, arena_strf(l->a, STR_FMT " is a hard link to " STR_FMT ", which was not read", STR_ARG(path),
                               STR_ARG(str_sub(ent->link, 0, 200))));
@@ -219,6 +234,7 @@ struct layer *layer_new(struct arena *a)
         abort();
     l->a = a;
     l->scratch = arena_new(16u << 20);
+    l->by_path = map_new(LIMIT_SCAN_FILES_COUNT + 1);
     sha256_init(&l->blob);
     sha256_init(&l->content);
     l->unpack = unpack_new(on_content, l);
@@ -232,6 +248,7 @@ void layer_free(struct layer *l)
     if (!l)
         return;
     arena_free(l->scratch);
+    map_free(l->by_path);
     sha256_fini(&l->blob);
     sha256_fini(&l->content);
     unpack_free(l->unpack);

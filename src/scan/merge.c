@@ -28,11 +28,6 @@ void inventory_problem(struct arena *a, struct inventory *inv, struct str text)
     inv->problems[inv->problems_n++] = text;
 }
 
-static bool below(struct str path, struct str dir)
-{
-    return dir.n == 0 || (path.n > dir.n && path.p[dir.n] == '/' && !memcmp(path.p, dir.p, dir.n));
-}
-
 static void clear(struct slot *s)
 {
     map_free(s->origins);
@@ -139,21 +134,43 @@ static void collect(struct merge *m, struct inventory *inv)
     inv->packages_n = n;
 }
 
+static struct map *path_set(const struct str *paths, size_t n)
+{
+    struct map *m = map_new(n + 1);
+    for (size_t i = 0; i < n; i++)
+        map_put(m, paths[i], m);
+    return m;
+}
+
+/* The path itself or a folder above it was removed, or a folder above it is opaque. */
+static bool hidden(struct str path, const struct map *removed, const struct map *opaque)
+{
+    if (map_has(removed, path) || map_has(opaque, STR("")))
+        return true;
+    for (size_t i = path.n; i-- > 0;)
+        if (path.p[i] == '/' && (map_has(removed, str_sub(path, 0, i)) || map_has(opaque, str_sub(path, 0, i))))
+            return true;
+    return false;
+}
+
+static void hide(struct merge *m, const struct layer_record *l)
+{
+    if (l->removed_n == 0 && l->opaque_n == 0)
+        return;
+    _cleanup_(map_freep) struct map *removed = path_set(l->removed, l->removed_n);
+    _cleanup_(map_freep) struct map *opaque = path_set(l->opaque, l->opaque_n);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->slots[i].file && hidden(m->slots[i].path, removed, opaque))
+            clear(&m->slots[i]);
+}
+
 void merge_layers(struct arena *a, const struct layer_record *layers, size_t n, struct inventory *inv)
 {
     struct merge m = {.a = a};
     _cleanup_(map_freep) struct map *index = map_new(LIMIT_SCAN_FILES_COUNT * LIMIT_SCAN_LAYERS);
     for (size_t i = 0; i < n; i++) {
         const struct layer_record *l = &layers[i];
-        for (size_t s = 0; s < m.n && (l->removed_n || l->opaque_n); s++) {
-            bool gone = false;
-            for (size_t k = 0; k < l->removed_n && !gone; k++)
-                gone = str_eq(m.slots[s].path, l->removed[k]) || below(m.slots[s].path, l->removed[k]);
-            for (size_t k = 0; k < l->opaque_n && !gone; k++)
-                gone = below(m.slots[s].path, l->opaque[k]);
-            if (gone)
-                clear(&m.slots[s]);
-        }
+        hide(&m, l);
         for (size_t k = 0; k < l->files_n; k++)
             place(&m, slot_of(&m, index, l->files[k].path), &l->files[k], &l->diff_id);
         for (size_t k = 0; k < l->problems_n; k++)

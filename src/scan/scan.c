@@ -33,6 +33,7 @@ struct scan {
     size_t diff_ids_n;
     struct layer_record *records;
     size_t records_n, records_max;
+    size_t packages_n;            /* in all records */
 };
 
 static int image_read(struct scan *s, const struct json_value *v, struct err *e)
@@ -76,6 +77,10 @@ static int record_add(struct scan *s, const struct json_value *v, struct err *e)
     if (s->records_n >= s->records_max ||
         (s->worker.kind != WORKER_DIR && (!rec.tar || !str_eq(rec.diff_id, s->diff_ids[s->records_n]))))
         return err_set(e, EBADMSG, "worker: a layer that was not asked for");
+    for (size_t i = 0; i < rec.files_n; i++)
+        s->packages_n += rec.files[i].packages_n;
+    if (s->packages_n > LIMIT_SCAN_PACKAGES)
+        return err_set(e, E2BIG, "more than %u package records", LIMIT_SCAN_PACKAGES);
     s->records[s->records_n++] = rec;
     return 0;
 }
@@ -156,8 +161,8 @@ static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree,
         .fds_n = fds_n,
         .tree = tree,
         .memory = s->o->memory ? s->o->memory : JAIL_MEMORY,
-        .cpu_seconds = 3600,
-        .output_max = LIMIT_REPORT,
+        .cpu_seconds = 900,
+        .output_max = LIMIT_SCAN_OUTPUT,
         .flags = tree ? JAIL_READ_ALL : 0,
         .child = worker_child,
         .output = worker_output,
@@ -174,7 +179,8 @@ static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree,
 
 static int scan_archive(struct scan *s, const struct target *t, struct err *e)
 {
-    _cleanup_close_ int fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    bool piped = !strcmp(t->path, "-");
+    _cleanup_close_ int fd = piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_errno(e, "%s", t->path);
