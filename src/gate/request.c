@@ -72,7 +72,8 @@ static int normalise(struct arena *a, struct str uri, struct request *ret, struc
     str_split(uri, '?', &raw_path, &query);
     if (!percent_decode(a, raw_path, false, &path))
         return err_set(e, EACCES, "the path of the request has a broken percent escape");
-    if (!plain_bytes(path) || str_chr(path, '%') >= 0 || str_chr(path, '\\') >= 0 || str_chr(path, '#') >= 0)
+    if (!plain_bytes(path) || str_chr(path, '%') >= 0 || str_chr(path, '\\') >= 0 || str_chr(path, '#') >= 0 ||
+        str_chr(path, '?') >= 0)
         return err_set(e, EACCES, "the path of the request has bytes that no path of the engine has");
     rest = str_sub(path, 1, path.n);
     if (str_has(path, STR("//")) || (path.n > 1 && path.p[path.n - 1] == '/'))
@@ -81,6 +82,7 @@ static int normalise(struct arena *a, struct str uri, struct request *ret, struc
         if (str_eqc(segment, ".") || str_eqc(segment, ".."))
             return err_set(e, EACCES, "the path of the request has a \"" STR_FMT "\" segment", STR_ARG(segment));
     rest = str_sub(path, 1, path.n);
+    segment = STR_NONE; /* "/" has none */
     str_cut(&rest, '/', &segment);
     int version = api_version(segment);
     if (version < 0)
