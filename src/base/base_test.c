@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/encode.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/thread.h"
 #include "base/time.h"
@@ -412,6 +413,40 @@ static void test_pool(void **state)
     assert_true(queued >= 64);
 }
 
+static void test_log(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
+    char path[] = "/tmp/bulkhead-log-XXXXXX", big[3000];
+    int fd = mkostemp(path, O_CLOEXEC), saved = dup(STDERR_FILENO);
+    struct str text, line;
+    struct err e = ERR_INIT;
+    memset(big, '"', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    assert_true(fd >= 0 && saved >= 0);
+    dup2(fd, STDERR_FILENO);
+    log_setup("prog", LOG_WARN_, false);
+    log_error("one\ntwo %d", 2);
+    log_warn("careful");
+    log_info("not shown");
+    log_setup("prog", LOG_INFO_, true);
+    log_info("q\"\\\x01 \xc3\xa9");
+    log_error("bad \xff");
+    log_error("%s", big);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    log_setup("bulkhead", LOG_WARN_, false);
+    assert_int_equal(fs_read(a, path, 1u << 20, &text, &e), 0);
+    close(fd);
+    unlink(path);
+    assert_true(str_cut(&text, '\n', &line) && str_eqc(line, "prog: one?two 2"));
+    assert_true(str_cut(&text, '\n', &line) && str_eqc(line, "prog: warning: careful"));
+    assert_true(
+        str_cut(&text, '\n', &line) && str_starts(line, STR("{\"time\":\"20")) &&
+        str_ends(line, STR("\"level\":\"info\",\"program\":\"prog\",\"message\":\"q\\\"\\\\\\u0001 \xc3\xa9\"}")));
+    assert_true(str_cut(&text, '\n', &line) && str_ends(line, STR("\"message\":\"bad ?\"}")));
+    assert_true(str_cut(&text, '\n', &line) && str_ends(line, STR("\\\"\"}")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,7 +454,7 @@ int main(void)
         cmocka_unit_test(test_str),         cmocka_unit_test(test_numbers), cmocka_unit_test(test_glob),
         cmocka_unit_test(test_glob_random), cmocka_unit_test(test_utf8),    cmocka_unit_test(test_encode),
         cmocka_unit_test(test_map),         cmocka_unit_test(test_time),    cmocka_unit_test(test_fs),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool),        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

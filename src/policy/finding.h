@@ -17,11 +17,11 @@ struct finding {
     enum vuln_severity severity;
     struct str severity_source; /* debian alpine nvd ghsa osv ...; empty unknown */
     enum vuln_status status;
-    struct str fixed;           /* first version that has the fix; empty: none */
-    int64_t published;          /* instant the advisory became public; 0 unknown */
-    int64_t fix_published;      /* instant of the fix; 0 unknown */
-    double cvss, epss;          /* -1 unknown; epss 0..1 */
-    bool kev;                   /* known exploited (CISA) */
+    struct str fixed;      /* first version that has the fix; empty: none */
+    int64_t published;     /* instant the advisory became public; 0 unknown */
+    int64_t fix_published; /* instant of the fix; 0 unknown */
+    double cvss, epss;     /* -1 unknown; epss 0..1 */
+    bool kev;              /* known exploited (CISA) */
     struct str *aliases;
     size_t aliases_n;
     struct str title, advisory; /* one line; address of the advisory */
@@ -30,9 +30,9 @@ struct finding {
 };
 
 struct image_config {
-    struct str user;       /* as in the config; empty: root */
+    struct str user; /* as in the config; empty: root */
     struct str arch, os;
-    int64_t created;       /* 0 unknown */
+    int64_t created; /* 0 unknown */
     bool healthcheck;
     struct str *env, *ports, *entrypoint, *cmd, *volumes;
     size_t env_n, ports_n, entrypoint_n, cmd_n, volumes_n;
@@ -41,14 +41,14 @@ struct image_config {
 };
 
 struct image_facts {
-    struct str image_id;     /* sha256:HEX of the config JSON; for dir: and sbom: empty */
-    struct str *names;       /* tags and digests it is known by, as the engine prints them; may be empty */
+    struct str image_id; /* sha256:HEX of the config JSON; for dir: and sbom: empty */
+    struct str *names;   /* tags and digests it is known by, as the engine prints them; may be empty */
     size_t names_n;
     struct os_release os;
     struct image_config config;
     const struct finding *findings;
     size_t findings_n;
-    bool incomplete;         /* something could not be read: a verdict of allow is not possible */
+    bool incomplete; /* something could not be read: a verdict of allow is not possible */
 };
 
 #endif

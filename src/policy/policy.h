@@ -17,35 +17,37 @@ enum policy_mode { MODE_LEARN, MODE_AUDIT, MODE_ENFORCE };
 const char *policy_kind_name(enum policy_kind kind); /* "ImagePolicy" */
 
 struct policy_source {
-    struct str origin;   /* file name or "console:NAME" for messages */
-    struct str text;     /* one or more YAML documents */
-    int64_t revision;    /* given to the documents of this source; 0 for local files */
+    struct str origin; /* file name or "console:NAME" for messages */
+    struct str text;   /* one or more YAML documents */
+    int64_t revision;  /* given to the documents of this source; 0 for local files */
 };
-struct policy_doc {      /* for listings, `policy check`, the console */
+struct policy_doc { /* for listings, `policy check`, the console */
     enum policy_kind kind;
     struct str name;
     int64_t revision;
-    struct str text;     /* the document as written */
+    struct str text;         /* the document as written */
     struct json_value *json; /* the document as JSON, for api/policy.schema.json */
 };
 
 int policy_set_parse(const struct policy_source *sources, size_t n, struct policy_set **ret, struct err *e);
-int policy_set_load(const char *const *paths, size_t n, struct policy_set **ret, struct err *e); /* files or folders (*.yaml *.yml) */
+int policy_set_load(const char *const *paths, size_t n, struct policy_set **ret,
+                    struct err *e); /* files or folders (*.yaml *.yml) */
 struct policy_set *policy_set_ref(struct policy_set *s);
-void policy_set_unref(struct policy_set *s);   /* NULL is fine */
+void policy_set_unref(struct policy_set *s); /* NULL is fine */
 void policy_set_unrefp(struct policy_set **s);
 struct str policy_set_revision(const struct policy_set *s); /* 64 hex digits */
 size_t policy_set_docs(const struct policy_set *s, const struct policy_doc **ret);
-/* Parts of the set that this build parses but does not put into force, one line each ("policy web: files.watch: ..."). */
+/* Parts of the set that this build parses but does not put into force, one line each ("policy web: files.watch: ...").
+ */
 size_t policy_set_notices(const struct policy_set *s, const struct str **ret);
 
 /* ---- images ---- */
 struct verdict_input {
     const struct image_facts *facts;
-    struct str intel_revision;   /* empty: scanned without intel */
-    enum vuln_severity fail_on;  /* VULN_UNKNOWN: off. The --fail-on rule */
+    struct str intel_revision;  /* empty: scanned without intel */
+    enum vuln_severity fail_on; /* VULN_UNKNOWN: off. The --fail-on rule */
     int64_t now;
-    bool running;                /* the id already runs: grace applies, counted from running_since */
+    bool running; /* the id already runs: grace applies, counted from running_since */
     int64_t running_since;
 };
 /* The verdict lives in the arena. s may be NULL (no policy). Deterministic: equal input, equal output. */
@@ -58,20 +60,20 @@ enum unscanned policy_unscanned(const struct policy_set *s, const struct str *na
 
 /* ---- containers ---- */
 struct container_subject {
-    struct str id, name;         /* name without leading '/' */
+    struct str id, name; /* name without leading '/' */
     struct str image, image_id, image_digest;
     const struct json_value *labels; /* object of strings or NULL */
 };
 struct container_policy {
-    struct str name;             /* names of all that matched, joined by "+"; "default" when none did */
-    int64_t revision;            /* highest of the matching documents */
-    enum policy_mode mode;       /* strictest; default: MODE_AUDIT */
+    struct str name;       /* names of all that matched, joined by "+"; "default" when none did */
+    int64_t revision;      /* highest of the matching documents */
+    enum policy_mode mode; /* strictest; default: MODE_AUDIT */
     /* settings of the controls; mode is not applied yet: in learn and audit `block` acts as alert with detail.would */
     enum event_action drift, fileless, scripts, escalation, namespaces, ptrace, mount, modules, bpf, io_uring;
-    struct str *drift_allow, *exec_from, *allow, *deny, *users;   /* path globs or sha256:HEX; users: names or uids */
+    struct str *drift_allow, *exec_from, *allow, *deny, *users; /* path globs or sha256:HEX; users: names or uids */
     size_t drift_allow_n, exec_from_n, allow_n, deny_n, users_n;
-    bool has_allow, has_users;   /* an empty list that is present allows nothing */
-    struct str *capabilities;    /* without CAP_ */
+    bool has_allow, has_users; /* an empty list that is present allows nothing */
+    struct str *capabilities;  /* without CAP_ */
     size_t capabilities_n;
     bool has_capabilities;
 };

@@ -25,8 +25,8 @@ struct image_rule {
     bool deny;
     struct str text;
     const struct expr *expr;
-    int kind;         /* enum finding_kind, -1: only image.* and config.* */
-    bool once;        /* of its kind it only asks KIND exists: also judged when there is no finding */
+    int kind;           /* enum finding_kind, -1: only image.* and config.* */
+    bool once;          /* of its kind it only asks KIND exists: also judged when there is no finding */
     bool judges_status; /* asks vuln.status itself, so it also sees what is not_affected */
 };
 
@@ -49,16 +49,16 @@ struct image_policy {
 
 /* Settings of one ContainerPolicy; ACTION_UNSET where the document says nothing. */
 #define ACTION_UNSET (-1)
-#define POLICY_ACTIONS(X) \
-    X(drift)              \
-    X(fileless)           \
-    X(scripts)            \
-    X(escalation)         \
-    X(namespaces)         \
-    X(ptrace)             \
-    X(mount)              \
-    X(modules)            \
-    X(bpf)                \
+#define POLICY_ACTIONS(X)                                                                                              \
+    X(drift)                                                                                                           \
+    X(fileless)                                                                                                        \
+    X(scripts)                                                                                                         \
+    X(escalation)                                                                                                      \
+    X(namespaces)                                                                                                      \
+    X(ptrace)                                                                                                          \
+    X(mount)                                                                                                           \
+    X(modules)                                                                                                         \
+    X(bpf)                                                                                                             \
     X(io_uring)
 
 struct container_doc {
@@ -95,7 +95,8 @@ struct reading {
 };
 
 /* ---- policy_read.c: pieces every kind of document is made of ---- */
-int read_fail(const struct reading *r, const struct yml *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int read_fail(const struct reading *r, const struct yml *at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Every key of the mapping is one of `known` (NULL-terminated); `where` names the mapping ("process", "rules[0]"). */
 int read_map(const struct reading *r, const struct yml *v, const char *where, const char *const *known);
 int read_text(const struct reading *r, const struct yml *v, const char *where, struct str *ret); /* not empty */
@@ -123,7 +124,7 @@ struct image_subject {
     int64_t now;
 };
 bool image_get(void *ctx, unsigned field, struct str arg, struct expr_value *ret);
-int image_field_kind(unsigned field);  /* enum finding_kind or -1 */
+int image_field_kind(unsigned field); /* enum finding_kind or -1 */
 bool image_field_is_thing(unsigned field);
 bool image_field_is_status(unsigned field);
 /* Instant from which an age field counts, 0 when the field is none or the subject has none. */

@@ -8,25 +8,25 @@
 #include "policy/finding.h"
 
 struct reason {
-    bool deny;             /* else a warning */
-    struct str policy;     /* ImagePolicy name, or "fail-on", "scan" for the built-in ones */
-    struct str rule;       /* the expression as written */
-    struct str text;       /* one line for people: what fired on what, and who can lift it */
-    struct str finding;    /* id, empty for config rules */
-    struct str package;    /* "name version", empty when none */
-    struct str exception;  /* "owner: reason (until date)" when an exception lifted it: then deny is false */
-    int64_t until;         /* grace or exception end that made this a warning; 0 none */
+    bool deny;            /* else a warning */
+    struct str policy;    /* ImagePolicy name, or "fail-on", "scan" for the built-in ones */
+    struct str rule;      /* the expression as written */
+    struct str text;      /* one line for people: what fired on what, and who can lift it */
+    struct str finding;   /* id, empty for config rules */
+    struct str package;   /* "name version", empty when none */
+    struct str exception; /* "owner: reason (until date)" when an exception lifted it: then deny is false */
+    int64_t until;        /* grace or exception end that made this a warning; 0 none */
 };
 
 struct verdict {
     struct str image_id;
-    struct str intel_revision;  /* empty without intel */
+    struct str intel_revision; /* empty without intel */
     struct str policy_revision;
     int64_t evaluated;
     bool allow;
-    struct reason *reasons;     /* every rule that fired, denies first */
+    struct reason *reasons; /* every rule that fired, denies first */
     size_t reasons_n;
-    int64_t valid_until;        /* next instant at which a rule, exception or grace can change it; TIME_NEVER */
+    int64_t valid_until; /* next instant at which a rule, exception or grace can change it; TIME_NEVER */
 };
 
 void verdict_write(struct json_writer *w, const struct verdict *v);
