@@ -19,8 +19,8 @@ int fs_write_all(int fd, const void *p, size_t n, struct err *e); /* retries sho
 int fs_mkdirs(const char *path, mode_t mode, struct err *e); /* like mkdir -p; existing is fine */
 int fs_lock(const char *path, int *ret_fd, struct err *e);   /* exclusive lock file, -EBUSY when held by another */
 bool fs_exists(const char *path);
-int fs_remove_tree(const char *path, struct err *e);         /* never follows links, stays on one file system */
-int fs_random(void *p, size_t n);                            /* getrandom, never short; aborts when unavailable */
-void fs_wipe(void *p, size_t n);                             /* zero memory that held a secret */
+int fs_remove_tree(const char *path, struct err *e); /* never follows links, stays on one file system */
+int fs_random(void *p, size_t n);                    /* getrandom, never short; aborts when unavailable */
+void fs_wipe(void *p, size_t n);                     /* zero memory that held a secret */
 
 #endif

@@ -12,8 +12,8 @@ void log_setup(const char *program, enum log_level max, bool json);
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_at(LOG_ERROR_, __VA_ARGS__)
-#define log_warn(...) log_at(LOG_WARN_, __VA_ARGS__)
-#define log_info(...) log_at(LOG_INFO_, __VA_ARGS__)
+#define log_warn(...)  log_at(LOG_WARN_, __VA_ARGS__)
+#define log_info(...)  log_at(LOG_INFO_, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG_, __VA_ARGS__)
 
 #endif

@@ -18,10 +18,10 @@ struct map_entry {
 struct map *map_new(size_t max); /* at most max entries, abort beyond: cap first */
 void map_free(struct map *m);    /* values are not freed */
 void map_freep(struct map **m);
-void *map_get(const struct map *m, struct str key);           /* NULL when absent */
+void *map_get(const struct map *m, struct str key); /* NULL when absent */
 bool map_has(const struct map *m, struct str key);
-void *map_put(struct map *m, struct str key, void *value);    /* returns the value it replaced, NULL if new */
-void *map_del(struct map *m, struct str key);                 /* returns the value removed, NULL if absent */
+void *map_put(struct map *m, struct str key, void *value); /* returns the value it replaced, NULL if new */
+void *map_del(struct map *m, struct str key);              /* returns the value removed, NULL if absent */
 size_t map_count(const struct map *m);
 struct map_entry *map_next(const struct map *m, struct map_entry *it); /* NULL starts; NULL ends; the entry may be
                                                                         * deleted only after map_next moved on */

@@ -5,9 +5,9 @@
 #include "base/str.h"
 
 #define TIME_SECOND INT64_C(1000000)
-#define TIME_DAY (86400 * TIME_SECOND)
-#define TIME_NEVER INT64_MAX
-#define TIME_TEXT 32 /* room for a formatted instant */
+#define TIME_DAY    (86400 * TIME_SECOND)
+#define TIME_NEVER  INT64_MAX
+#define TIME_TEXT   32 /* room for a formatted instant */
 
 int64_t time_now(void);       /* wall clock */
 int64_t time_monotonic(void); /* boot clock, for intervals; also counts suspend */

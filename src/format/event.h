@@ -41,11 +41,11 @@ enum event_outcome {
 #undef EVENT_OUTCOME
 
 struct event_container {
-    struct str id;           /* 64 hex digits; empty: the event is the host's */
-    struct str name, image;  /* name without the leading '/', image as the user wrote it */
-    struct str image_id;     /* sha256:HEX, digest of the config JSON */
-    struct str image_digest; /* sha256:HEX of the manifest, STR_NONE when the image has none */
-    struct str engine;       /* docker containerd podman */
+    struct str id;                   /* 64 hex digits; empty: the event is the host's */
+    struct str name, image;          /* name without the leading '/', image as the user wrote it */
+    struct str image_id;             /* sha256:HEX, digest of the config JSON */
+    struct str image_digest;         /* sha256:HEX of the manifest, STR_NONE when the image has none */
+    struct str engine;               /* docker containerd podman */
     const struct json_value *labels; /* object of strings, NULL: {} */
 };
 
