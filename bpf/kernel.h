@@ -180,6 +180,7 @@ struct task_struct {
     struct files_struct *files;
     struct nsproxy *nsproxy;
     struct css_set *cgroups;
+    unsigned in_execve : 1;
 };
 struct linux_binprm {
     struct file *file;

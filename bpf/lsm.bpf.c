@@ -139,6 +139,9 @@ int BPF_PROG(on_mmap_file, struct file *file, unsigned long reqprot, unsigned lo
 {
     if (ret || !(prot & PROT_EXEC) || !file)
         return ret;
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (BPF_CORE_READ_BITFIELD_PROBED(t, in_execve) && READ(t, mm, exe_file, f_inode) == READ(file, f_inode))
+        return 0; /* the program itself: judged by on_bprm_check; its loader was not */
     return judge_file(file, 0, flags & MAP_SHARED, 0, prot);
 }
 

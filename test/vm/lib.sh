@@ -4,7 +4,7 @@
 #   BPF    the directory of pins, private to the test
 : "${T:?}" "${B:?}" "${BPF:?}"
 tool() { "$B/test/vm/sensor_tool" "$BPF" "$@"; }
-id_of() { printf '%s' "$1" | sha256sum | cut -c1-64; }
+id_of() { printf '%s' "$T $1" | sha256sum | cut -c1-64; }
 
 image() { # the image's one layer, at $T/image
     i=$T/image
@@ -42,7 +42,9 @@ run() { # NAME COMMAND...: run to its end; the cgroup is named after the id, as 
     shift
     bundle "$n" "$@"
     runc --root "$T/runc" run --bundle "$T/$n" "$(id_of "$n")" </dev/null
+    rc=$?
     umount "$T/$n/rootfs"
+    return $rc
 }
 
 sensor_start() { # [TIER]: in the background; its events go to $T/events
