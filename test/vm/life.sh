@@ -4,8 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 image
 # older than the sensor
-bundle old /bin/sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; cp /attacks /tmp/p; /tmp/p payload; echo "status $?" >/tmp/answer'
-runc --root "$T/runc" run -d --bundle "$T/old" "$(id_of old)" </dev/null >/dev/null 2>&1
+bundle old /bin/sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; cp /attacks /tmp/p; /tmp/p payload; echo status $? >/tmp/answer'
+runc --root "$T/runc" run -d --bundle "$T/old" "$(id_of old)" </dev/null >"$T/old.out" 2>&1
 sensor_start "$@" || exit 1
 case $tier in lsm) no='12[67]' outcome=prevented;; *) no=137 outcome=killed;; esac
 for n in old short unwatched taken; do tool policy "$(id_of $n)" enforce drift=block fileless=block; done
