@@ -31,7 +31,8 @@ int target_parse(struct arena *a, const char *text, struct target *ret, struct e
     struct target t = {.text = arena_str(a, str_c(text)), .ref = STR("")};
     for (size_t i = 0; i < ARRAY_LEN(later); i++)
         if (str_starts(t.text, str_c(later[i])))
-            return err_set(e, ENOTSUP, "%s is not supported by this version (archive: oci: docker: dir: are)", later[i]);
+            return err_set(e, ENOTSUP, "%s is not supported by this version (archive: oci: docker: dir: are)",
+                           later[i]);
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         struct str prefix = str_c(prefixes[i].prefix), rest;
         if (!str_starts(t.text, prefix))

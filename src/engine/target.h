@@ -16,10 +16,10 @@ enum target_kind { TARGET_ARCHIVE, TARGET_OCI, TARGET_DOCKER, TARGET_DIR };
 
 struct target {
     enum target_kind kind;
-    bool bare;          /* no prefix was given */
-    struct str text;    /* as given */
-    const char *path;   /* of archive, oci, dir */
-    struct str ref;     /* docker: reference; oci: tag, empty without */
+    bool bare;        /* no prefix was given */
+    struct str text;  /* as given */
+    const char *path; /* of archive, oci, dir */
+    struct str ref;   /* docker: reference; oci: tag, empty without */
 };
 
 int target_parse(struct arena *a, const char *text, struct target *ret, struct err *e); /* -EINVAL, -ENOTSUP */

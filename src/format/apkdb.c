@@ -16,11 +16,21 @@ int apkdb_parse(struct arena *a, struct str text, struct package **ret, size_t *
                 return err_set(e, EBADMSG, "apk: no field in line \"" STR_FMT "\"", STR_ARG(str_sub(l, 0, 80)));
             struct str value = str_sub(l, 2, l.n);
             switch (l.p[0]) {
-            case 'P': p.name = value; break;
-            case 'V': p.version = value; break;
-            case 'A': p.arch = value; break;
-            case 'o': p.source_name = value; break;
-            case 'L': p.license = value; break;
+            case 'P':
+                p.name = value;
+                break;
+            case 'V':
+                p.version = value;
+                break;
+            case 'A':
+                p.arch = value;
+                break;
+            case 'o':
+                p.source_name = value;
+                break;
+            case 'L':
+                p.license = value;
+                break;
             }
             continue;
         }

@@ -5,12 +5,12 @@
 #include "base/limits.h"
 #include "format/apkdb.h"
 
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/wait.h>
-#include <cmocka.h>
 
 extern char **environ;
 
@@ -24,9 +24,9 @@ static bool dpkg_query(struct arena *a, struct str **ret, size_t *ret_n)
 {
     char path[] = "/tmp/bulkhead-dpkg-XXXXXX";
     int fd = mkostemp(path, O_CLOEXEC), status;
-    const char *argv[] = {"dpkg-query", "-W", "-f",
-                          "${db:Status-Status} ${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\n",
-                          NULL};
+    const char *argv[] = {
+        "dpkg-query", "-W", "-f",
+        "${db:Status-Status} ${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\n", NULL};
     posix_spawn_file_actions_t files;
     pid_t pid;
     struct str text, row;
@@ -86,7 +86,7 @@ static void test_this_machine(void **state)
 static const struct {
     const char *state;
     size_t present;
-} states[] = {{"installed", 1},       {"half-installed", 1},   {"unpacked", 1},         {"half-configured", 1},
+} states[] = {{"installed", 1},        {"half-installed", 1},   {"unpacked", 1},     {"half-configured", 1},
               {"triggers-awaited", 1}, {"triggers-pending", 1}, {"config-files", 0}, {"not-installed", 0}};
 
 static void test_states(void **state)
@@ -103,8 +103,9 @@ static void test_states(void **state)
 
 static void test_fields(void **state)
 {
-    static const char text[] = "# comment\n\n\nPackage: libssl3\nDescription: a\n b: c\n .\n\td\nversion:  3.0.11-1~deb12u2 \n"
-                               "Source: openssl (3.0.11-1)\n\n\nPackage: x\r\nVersion: 1:2\r\n";
+    static const char text[] =
+        "# comment\n\n\nPackage: libssl3\nDescription: a\n b: c\n .\n\td\nversion:  3.0.11-1~deb12u2 \n"
+        "Source: openssl (3.0.11-1)\n\n\nPackage: x\r\nVersion: 1:2\r\n";
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
     struct package *list;
     size_t n;
@@ -132,8 +133,8 @@ static void test_apk(void **state)
     size_t n;
     assert_int_equal(apkdb_parse(a, str_n(apk_text, sizeof(apk_text) - 1), &list, &n, NULL), 0);
     assert_int_equal(n, 3);
-    assert_true(str_eqc(list[0].name, "musl") && str_eqc(list[0].version, "1.2.4-r2") && str_eqc(list[0].arch, "x86_64") &&
-                str_eqc(list[0].license, "MIT") && str_eqc(list[0].type, "apk"));
+    assert_true(str_eqc(list[0].name, "musl") && str_eqc(list[0].version, "1.2.4-r2") &&
+                str_eqc(list[0].arch, "x86_64") && str_eqc(list[0].license, "MIT") && str_eqc(list[0].type, "apk"));
     assert_true(str_eqc(list[1].name, "busybox-binsh") && str_eqc(list[1].source_name, "busybox"));
     assert_true(str_eqc(list[2].source_name, "local") && list[2].license.n == 0);
     assert_int_equal(apkdb_parse(a, STR("P:x\n\n"), &list, &n, NULL), -EBADMSG);

@@ -28,7 +28,7 @@ void sha256_fini(struct sha256 *h); /* for _cleanup_; fine after final and on a 
 void sha256_of(struct str s, uint8_t out[static SHA256_SIZE]);
 
 const char *digest_text(const uint8_t sum[static SHA256_SIZE], char out[static DIGEST_TEXT]); /* returns out */
-bool digest_valid(struct str s);                                         /* exactly sha256:<64 lower-case hex> */
+bool digest_valid(struct str s);                                                /* exactly sha256:<64 lower-case hex> */
 int digest_parse(struct str s, uint8_t out[static SHA256_SIZE], struct err *e); /* -EINVAL names what was found */
 
 #endif

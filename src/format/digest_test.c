@@ -1,8 +1,8 @@
 #include "format/digest.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 /* FIPS 180-2, appendix B. */
 static const struct {
@@ -38,7 +38,9 @@ static void test_vectors(void **state)
 static void test_refused(void **state)
 {
     static const char *const bad[] = {
-        "", "sha256:", "sha512:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "",
+        "sha256:",
+        "sha512:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "sha256:BA7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a",
         "sha256:../816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",

@@ -28,7 +28,8 @@ void inflate_reset(struct inflate *f)
     isal_inflate_reset(&f->s);
 }
 
-int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n, struct err *e)
+int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n,
+                 struct err *e)
 {
     size_t take = *n < (1u << 30) ? *n : 1u << 30;
     f->s.next_in = (uint8_t *)(uintptr_t)*p;
@@ -37,7 +38,8 @@ int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned
     f->s.avail_out = (uint32_t)*out_n;
     int r = isal_inflate(&f->s);
     if (r < 0)
-        return err_set(e, EBADMSG, r == ISAL_INCORRECT_CHECKSUM ? "gzip: wrong checksum" : "gzip: damaged data (%d)", r);
+        return err_set(e, EBADMSG, r == ISAL_INCORRECT_CHECKSUM ? "gzip: wrong checksum" : "gzip: damaged data (%d)",
+                       r);
     *p += take - f->s.avail_in;
     *n -= take - f->s.avail_in;
     *out_n -= f->s.avail_out;

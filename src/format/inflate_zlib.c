@@ -28,7 +28,8 @@ void inflate_reset(struct inflate *f)
     inflateReset(&f->s);
 }
 
-int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n, struct err *e)
+int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n,
+                 struct err *e)
 {
     size_t take = *n < (1u << 30) ? *n : 1u << 30;
     f->s.next_in = (Bytef *)(uintptr_t)*p;

@@ -8,11 +8,11 @@ int json_unambiguous(const struct json_value *object, const char *what, struct e
 {
     if (object && object->count > 1000) /* the comparison is quadratic; real ones have a dozen */
         return err_set(e, E2BIG, "%s: %zu members", what, object->count);
-    JSON_EACH(object, m)
+    JSON_EACH (object, m)
         for (const struct json_value *o = m->next; o; o = o->next)
             if (str_ieq(m->key, o->key))
-                return err_set(e, EBADMSG, "%s: \"" STR_FMT "\" and \"" STR_FMT "\" mean the same to some readers", what,
-                               STR_ARG(str_sub(m->key, 0, 80)), STR_ARG(str_sub(o->key, 0, 80)));
+                return err_set(e, EBADMSG, "%s: \"" STR_FMT "\" and \"" STR_FMT "\" mean the same to some readers",
+                               what, STR_ARG(str_sub(m->key, 0, 80)), STR_ARG(str_sub(o->key, 0, 80)));
     return 0;
 }
 
@@ -72,7 +72,7 @@ int oci_parse(struct arena *a, struct str text, struct oci_document *ret, struct
     if (list->count > LIMIT_SCAN_LAYERS)
         return err_set(e, E2BIG, "manifest: %zu entries, more than %u", list->count, LIMIT_SCAN_LAYERS);
     d.entries = arena_array(a, list->count, sizeof(*d.entries));
-    JSON_EACH(list, it)
+    JSON_EACH (list, it)
         if ((r = descriptor(it, d.index ? "index" : "manifest: layer", &d.entries[d.entries_n++], e)) < 0)
             return r;
     if (!d.index && (r = descriptor(json_get(v, "config"), "manifest: config", &d.config, e)) < 0)
@@ -85,7 +85,7 @@ const char *oci_machine(void)
 {
     static const struct {
         const char *uname, *oci;
-    } names[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"}, {"armv7l", "arm"},     {"armv6l", "arm"},
+    } names[] = {{"x86_64", "amd64"}, {"aarch64", "arm64"},   {"armv7l", "arm"},  {"armv6l", "arm"},
                  {"i686", "386"},     {"ppc64le", "ppc64le"}, {"s390x", "s390x"}, {"riscv64", "riscv64"}};
     struct utsname u;
     if (uname(&u) == 0)
@@ -140,8 +140,8 @@ int oci_choose(const struct oci_document *index, struct str tag, const struct oc
     if (fits_n > 1)
         return refuse(index, EEXIST, "the index holds several images, name one by its tag", e);
     if (fits_n == 0 && any_n != 1)
-        return refuse(index, ENOENT, any_n ? "the index holds no image for this platform" : "no such image in the index",
-                      e);
+        return refuse(index, ENOENT,
+                      any_n ? "the index holds no image for this platform" : "no such image in the index", e);
     *ret = fits_n ? fit : any;
     return 0;
 }
@@ -155,7 +155,7 @@ static int strings(struct arena *a, const struct json_value *v, size_t max, stru
     if (v->type != JSON_ARRAY || v->count > max)
         return err_set(e, EBADMSG, "manifest.json: a list of at most %zu strings was expected", max);
     *ret = arena_array(a, v->count, sizeof(**ret));
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         if (it->type != JSON_STRING)
             return err_set(e, EBADMSG, "manifest.json: a list of strings was expected");
         (*ret)[(*ret_n)++] = it->text;
@@ -174,7 +174,7 @@ int docker_archive_parse(struct arena *a, struct str text, struct docker_archive
         return err_set(e, E2BIG, "manifest.json: %zu images", v->count);
     struct docker_archive_image *list = arena_array(a, v->count, sizeof(*list));
     size_t n = 0;
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         struct docker_archive_image *im = &list[n++];
         if (it->type != JSON_OBJECT)
             return err_set(e, EBADMSG, "manifest.json: an object was expected");

@@ -12,17 +12,17 @@
 struct oci_descriptor {
     struct str media_type, digest; /* digest: valid sha256:HEX */
     int64_t size;
-    struct str os, arch, variant;  /* platform; empty when not stated */
-    struct str ref_name;           /* annotation org.opencontainers.image.ref.name */
-    struct str image_name;         /* annotation io.containerd.image.name */
-    bool attestation;              /* describes another manifest, is no image */
+    struct str os, arch, variant; /* platform; empty when not stated */
+    struct str ref_name;          /* annotation org.opencontainers.image.ref.name */
+    struct str image_name;        /* annotation io.containerd.image.name */
+    bool attestation;             /* describes another manifest, is no image */
 };
 
 struct oci_document {
     bool index;                     /* else a manifest */
     struct oci_descriptor *entries; /* manifests of an index, layers of a manifest */
     size_t entries_n;
-    struct oci_descriptor config;   /* of a manifest */
+    struct oci_descriptor config; /* of a manifest */
 };
 
 /* Index or manifest, told by its members. -EBADMSG, -ENOTSUP for Docker schema 1. */
@@ -34,10 +34,10 @@ int oci_parse(struct arena *a, struct str text, struct oci_document *ret, struct
 int oci_choose(const struct oci_document *index, struct str tag, const struct oci_descriptor **ret, struct err *e);
 
 struct docker_archive_image {
-    struct str config;   /* path of the config in the archive */
+    struct str config; /* path of the config in the archive */
     struct str *tags;
     size_t tags_n;
-    struct str *layers;  /* paths, lowest first */
+    struct str *layers; /* paths, lowest first */
     size_t layers_n;
 };
 int docker_archive_parse(struct arena *a, struct str text, struct docker_archive_image **ret, size_t *ret_n,

@@ -2,13 +2,13 @@
 
 #include "base/cleanup.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
-#define D(c) "\"digest\":\"sha256:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c "\",\"size\":2"
-#define A "aa"
-#define B "bb"
+#define D(c)        "\"digest\":\"sha256:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c "\",\"size\":2"
+#define A           "aa"
+#define B           "bb"
 #define LINUX(arch) ",\"platform\":{\"os\":\"linux\",\"architecture\":\"" arch "\"}"
 
 static struct arena *a;
@@ -29,7 +29,8 @@ static void test_manifest(void **state)
 {
     struct oci_document d;
     struct err e = ERR_INIT;
-    assert_int_equal(oci_parse(a, STR("{\"schemaVersion\":2,\"config\":{" D(A) "},\"layers\":[{" D(B) "},{" D(A) "}]}"), &d, &e), 0);
+    assert_int_equal(
+        oci_parse(a, STR("{\"schemaVersion\":2,\"config\":{" D(A) "},\"layers\":[{" D(B) "},{" D(A) "}]}"), &d, &e), 0);
     assert_false(d.index);
     assert_int_equal(d.entries_n, 2);
     assert_int_equal(d.entries[0].size, 2);
@@ -47,7 +48,9 @@ static void test_refused(void **state)
         {"{\"layers\":[{" D(A) "}]}", EBADMSG},
         {"{\"config\":{" D(A) "},\"layers\":[{\"digest\":\"sha256:../../etc/passwd\",\"size\":1}]}", EBADMSG},
         {"{\"config\":{" D(A) "},\"layers\":[{\"digest\":\"sha512:00\",\"size\":1}]}", ENOTSUP},
-        {"{\"config\":{" D(A) "},\"layers\":[{\"digest\":\"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]}", EBADMSG},
+        {"{\"config\":{" D(A) "},\"layers\":[{\"digest\":\"sha256:"
+                              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}]}",
+         EBADMSG},
         {"{\"config\":{" D(A) "},\"Config\":{" D(B) "},\"layers\":[]}", EBADMSG},
         {"{\"fsLayers\":[],\"layers\":[]}", ENOTSUP},
         {"{\"config\":{" D(A) "},\"layers\":[]} x", EBADMSG},
@@ -85,10 +88,13 @@ static void test_choose(void **state)
     assert_int_equal(choose("{" D(A) "},{" D(B) "}", "", &c), -EEXIST);
     assert_int_equal(choose("{" D(A) "},{" D(A) "}", "", &c), 0);
     /* what buildx adds beside an image */
-    assert_int_equal(choose("{" D(A) ",\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}},{" D(B) "}", "", &c), 0);
+    assert_int_equal(
+        choose("{" D(A) ",\"annotations\":{\"vnd.docker.reference.type\":\"attestation-manifest\"}},{" D(B) "}", "",
+               &c),
+        0);
     assert_int_equal(c, 'b');
     static const char tags[] = "{" D(A) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"1\"}},"
-                               "{" D(B) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"2\"}}";
+                                        "{" D(B) ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"2\"}}";
     assert_int_equal(choose(tags, "2", &c), 0);
     assert_int_equal(c, 'b');
     assert_int_equal(choose(tags, "3", &c), -ENOENT);
@@ -98,10 +104,14 @@ static void test_docker(void **state)
 {
     struct docker_archive_image *list;
     size_t n;
-    assert_int_equal(docker_archive_parse(a, STR("[{\"Config\":\"x.json\",\"RepoTags\":null,\"Layers\":[\"a/layer.tar\"]}]"), &list, &n, NULL), 0);
+    assert_int_equal(
+        docker_archive_parse(a, STR("[{\"Config\":\"x.json\",\"RepoTags\":null,\"Layers\":[\"a/layer.tar\"]}]"), &list,
+                             &n, NULL),
+        0);
     assert_int_equal(n, 1);
     assert_int_equal(list[0].layers_n, 1);
-    assert_int_equal(docker_archive_parse(a, STR("[{\"Config\":\"x.json\",\"Layers\":[1]}]"), &list, &n, NULL), -EBADMSG);
+    assert_int_equal(docker_archive_parse(a, STR("[{\"Config\":\"x.json\",\"Layers\":[1]}]"), &list, &n, NULL),
+                     -EBADMSG);
     assert_int_equal(docker_archive_parse(a, STR("[{\"Layers\":[]}]"), &list, &n, NULL), -EBADMSG);
     assert_int_equal(docker_archive_parse(a, STR("{}"), &list, &n, NULL), -EBADMSG);
 }

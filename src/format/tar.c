@@ -11,14 +11,14 @@ struct tar {
     struct tar_sink sink;
     void *ctx;
     enum state state;
-    uint64_t offset;      /* of the next byte */
-    uint64_t left;        /* bytes of the extension or content still to come */
-    unsigned padding;     /* bytes up to the next block */
-    bool wanted, zero;    /* zero: the block before was zero */
-    char extension;       /* 'x' 'L' 'K', 0: skip it */
+    uint64_t offset;   /* of the next byte */
+    uint64_t left;     /* bytes of the extension or content still to come */
+    unsigned padding;  /* bytes up to the next block */
+    bool wanted, zero; /* zero: the block before was zero */
+    char extension;    /* 'x' 'L' 'K', 0: skip it */
     unsigned have;
     unsigned char block[BLOCK];
-    struct buf body;      /* of the extension */
+    struct buf body; /* of the extension */
     /* collected for the next real entry */
     struct buf name, link;
     bool has_name, has_link, has_size, sparse;

@@ -39,7 +39,7 @@ struct tar_entry {
     struct str name, link; /* as stored; valid during the call only */
     uint64_t size;         /* content that follows; for sparse files the stored part */
     uint32_t mode;
-    bool sparse;           /* the content is a map and pieces, not the file as it is */
+    bool sparse; /* the content is a map and pieces, not the file as it is */
 };
 
 struct tar_sink {

@@ -133,8 +133,9 @@ static int detect(struct unpack *u, struct err *e)
         if (!u->zstd)
             abort();
         ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, LIMIT_ZSTD_WINDOW_LOG);
-    } else if (u->magic_n >= 6 && !memcmp(m, "\xfd"
-                                             "7zXZ",
+    } else if (u->magic_n >= 6 && !memcmp(m,
+                                          "\xfd"
+                                          "7zXZ",
                                           6)) {
         return err_set(e, ENOTSUP, "xz compression is not supported by this version");
     } else if (u->magic_n >= 3 && !memcmp(m, "BZh", 3)) {

@@ -36,7 +36,8 @@ struct inflate;
 struct inflate *inflate_new(void);
 void inflate_free(struct inflate *f);
 void inflate_reset(struct inflate *f); /* for the next member */
-int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n, struct err *e);
+int inflate_step(struct inflate *f, const unsigned char **p, size_t *n, unsigned char *out, size_t *out_n,
+                 struct err *e);
 extern const char inflate_backend[]; /* "isa-l" or "zlib" */
 
 #endif

@@ -1,12 +1,12 @@
 /* Streams cut in every way must unpack the same; damaged and short ones must not. Inputs come from zlib and libzstd. */
 #include "format/unpack.h"
 
-#include "base/cleanup.h"
 #include "base/buf.h"
+#include "base/cleanup.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -116,7 +116,11 @@ static void test_plain(void **state)
             assert_int_equal(f, UNPACK_PLAIN);
             assert_true(str_eq(buf_str(&out), str_c(plain[i])));
         }
-    assert_int_equal(unpack(str_n("\xfd" "7zXZ\0rest", 10), 100, &out, &f), -ENOTSUP);
+    assert_int_equal(unpack(str_n("\xfd"
+                                  "7zXZ\0rest",
+                                  10),
+                            100, &out, &f),
+                     -ENOTSUP);
     assert_int_equal(unpack(STR("BZh91AY&SY"), 100, &out, &f), -ENOTSUP);
 }
 

@@ -50,7 +50,8 @@ static int add(struct list *l, const struct finding *f, struct err *e)
     return 0;
 }
 
-static int match(struct list *l, struct intel *intel, const struct package *p, const struct os_release *os, struct err *e)
+static int match(struct list *l, struct intel *intel, const struct package *p, const struct os_release *os,
+                 struct err *e)
 {
     struct advisory *hits;
     size_t n;
@@ -122,8 +123,13 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
         memcpy(all, l.v, l.n * sizeof(*all));
     for (size_t i = 0; i < inv->packages_n; i++) {
         const struct package *p = &inv->packages[i];
-        all[l.n + i] = (struct finding){.kind = FINDING_PACKAGE, .id = package_purl(a, p, &inv->os), .package = p,
-                                        .cvss = -1, .epss = -1, .path = p->path, .layer = p->layer};
+        all[l.n + i] = (struct finding){.kind = FINDING_PACKAGE,
+                                        .id = package_purl(a, p, &inv->os),
+                                        .package = p,
+                                        .cvss = -1,
+                                        .epss = -1,
+                                        .path = p->path,
+                                        .layer = p->layer};
     }
     as.vulns = all;
     as.vulns_n = l.n;
@@ -137,8 +143,12 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
         .findings_n = l.n + inv->packages_n,
         .incomplete = inv->incomplete,
     };
-    struct verdict_input vi = {.facts = &as.facts, .intel_revision = as.intel_revision, .fail_on = in->fail_on,
-                               .now = in->now, .running = in->running, .running_since = in->running_since};
+    struct verdict_input vi = {.facts = &as.facts,
+                               .intel_revision = as.intel_revision,
+                               .fail_on = in->fail_on,
+                               .now = in->now,
+                               .running = in->running,
+                               .running_since = in->running_since};
     if ((r = policy_verdict(a, in->policy, &vi, &as.verdict, e)) < 0)
         return r;
     *ret = as;

@@ -24,13 +24,14 @@ struct assess_input {
     int64_t now;                     /* instant of the evaluation */
     const struct str *names;         /* names under which the image is about to be used; NULL: those of the inventory */
     size_t names_n;
-    bool running;                    /* the id already runs: grace counts from running_since */
+    bool running; /* the id already runs: grace counts from running_since */
     int64_t running_since;
 };
 
 struct assessment {
     struct image_facts facts; /* facts.findings: all, vulnerabilities first, then one FINDING_PACKAGE per package */
-    struct finding *vulns;    /* worst first (exploited ones lead within a severity), then by id, type, name, version; one for each (id, type, name, version) */
+    struct finding *vulns; /* worst first (exploited ones lead within a severity), then by id, type, name, version; one
+                              for each (id, type, name, version) */
     size_t vulns_n;
     struct str intel_revision; /* empty: judged without intel */
     int64_t intel_built;

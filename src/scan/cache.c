@@ -27,8 +27,7 @@ int cache_get(struct arena *a, const char *dir, const char *kind, struct str dig
     struct str text, sum, body;
     uint8_t have[SHA256_SIZE];
     char hex[DIGEST_TEXT];
-    if (!dir || !digest_valid(digest) ||
-        fs_read(a, entry_path(a, dir, kind, digest), LIMIT_REPORT, &text, NULL) < 0 ||
+    if (!dir || !digest_valid(digest) || fs_read(a, entry_path(a, dir, kind, digest), LIMIT_REPORT, &text, NULL) < 0 ||
         !str_split(text, '\n', &sum, &body))
         return -ENOENT;
     sha256_of(body, have);

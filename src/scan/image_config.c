@@ -17,7 +17,7 @@ int scan_strings(struct arena *a, const struct json_value *v, const char *what, 
         return err_set(e, EBADMSG, "%s: a list of strings was expected", what);
     struct str *list = arena_array(a, v->count, sizeof(*list));
     size_t n = 0;
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         if (it->type != JSON_STRING)
             return err_set(e, EBADMSG, "%s: a list of strings was expected", what);
         list[n++] = it->text;
@@ -46,7 +46,7 @@ static int keys(struct arena *a, const struct json_value *v, const char *what, s
     if (v->type != JSON_OBJECT || v->count > STRINGS_MAX)
         return err_set(e, EBADMSG, "%s: an object was expected", what);
     *ret = arena_array(a, v->count, sizeof(**ret));
-    JSON_EACH(v, it)
+    JSON_EACH (v, it)
         (*ret)[(*ret_n)++] = it->key;
     return 0;
 }
@@ -59,7 +59,7 @@ static int labels(struct arena *a, const struct json_value *v, struct image_conf
         return r;
     c->label_values = arena_array(a, n, sizeof(*c->label_values));
     c->labels_n = 0;
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         if (it->type != JSON_STRING)
             return err_set(e, EBADMSG, "Labels: a string was expected");
         c->label_values[c->labels_n++] = it->text;
@@ -81,7 +81,7 @@ static int diff_ids(struct arena *a, const struct json_value *root, struct image
                            STR_ARG(str_sub(ret->diff_ids[i], 0, 100)));
     ret->created_by = arena_array(a, ret->n, sizeof(*ret->created_by));
     size_t at = 0;
-    JSON_EACH(json_get(root, "history"), it)
+    JSON_EACH (json_get(root, "history"), it)
         if (!json_bool(json_get(it, "empty_layer"), false) && at < ret->n)
             ret->created_by[at++] = json_str(json_get(it, "created_by"));
     return 0;
@@ -101,7 +101,8 @@ int image_config_parse(struct arena *a, struct str text, struct image_config *co
         return err_set(e, EBADMSG, "image config: an object was expected");
     if ((r = json_unambiguous(v, "image config", e)) < 0 || (r = json_unambiguous(inner, "image config", e)) < 0)
         return r;
-    if ((r = diff_ids(a, v, &l, e)) < 0 || (r = scan_strings(a, json_get(inner, "Env"), "Env", &c.env, &c.env_n, e)) < 0 ||
+    if ((r = diff_ids(a, v, &l, e)) < 0 ||
+        (r = scan_strings(a, json_get(inner, "Env"), "Env", &c.env, &c.env_n, e)) < 0 ||
         (r = keys(a, json_get(inner, "ExposedPorts"), "ExposedPorts", &c.ports, &c.ports_n, e)) < 0 ||
         (r = scan_strings(a, json_get(inner, "Entrypoint"), "Entrypoint", &c.entrypoint, &c.entrypoint_n, e)) < 0 ||
         (r = scan_strings(a, json_get(inner, "Cmd"), "Cmd", &c.cmd, &c.cmd_n, e)) < 0 ||
@@ -168,7 +169,7 @@ int image_config_read(struct arena *a, const struct json_value *v, struct image_
         return err_set(e, EBADMSG, "config.created: not an instant");
     c.label_keys = arena_array(a, list ? list->count : 0, sizeof(struct str));
     c.label_values = arena_array(a, list ? list->count : 0, sizeof(struct str));
-    JSON_EACH(list, it) {
+    JSON_EACH (list, it) {
         c.label_keys[c.labels_n] = json_str(json_get(it, "name"));
         c.label_values[c.labels_n++] = json_str(json_get(it, "value"));
     }

@@ -1,10 +1,10 @@
 #include "scan/inventory.h"
 
+#include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/time.h"
-#include "base/cleanup.h"
 #include "format/digest.h"
 #include "scan/image_config.h"
 #include "scan/layer.h"
@@ -49,7 +49,7 @@ static int layers_read(struct arena *a, const struct json_value *v, struct inven
     if (!v || v->type != JSON_ARRAY || v->count > LIMIT_SCAN_LAYERS)
         return err_set(e, EBADMSG, "layers: a list was expected");
     inv->layers = arena_array(a, v->count, sizeof(*inv->layers));
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         struct inventory_layer *l = &inv->layers[inv->layers_n++];
         l->diff_id = json_str(json_get(it, "diff_id"));
         l->digest = json_str(json_get(it, "digest"));
@@ -115,7 +115,7 @@ static int findings_read(struct arena *a, const struct json_value *report, struc
         map_put(packages, finding_key(a, p->type, p->name, p->version, p->arch), p);
     }
     inv->findings = arena_array(a, list->count, sizeof(*inv->findings));
-    JSON_EACH(list, it) {
+    JSON_EACH (list, it) {
         int r = finding_read(a, packages, it, &inv->findings[inv->findings_n], e);
         if (r < 0)
             return r;

@@ -16,19 +16,19 @@
 #include "policy/finding.h"
 
 struct inventory_layer {
-    struct str diff_id;    /* sha256:HEX of the uncompressed content, verified */
-    struct str digest;     /* sha256:HEX of the blob as stored, verified; equals diff_id when not compressed */
-    int64_t size;          /* bytes of the blob */
-    int64_t content_size;  /* bytes uncompressed */
+    struct str diff_id;     /* sha256:HEX of the uncompressed content, verified */
+    struct str digest;      /* sha256:HEX of the blob as stored, verified; equals diff_id when not compressed */
+    int64_t size;           /* bytes of the blob */
+    int64_t content_size;   /* bytes uncompressed */
     struct str compression; /* none gzip zstd */
-    struct str created_by; /* from the config's history; empty unknown */
+    struct str created_by;  /* from the config's history; empty unknown */
 };
 
 struct inventory {
-    struct str target;     /* as asked for: "archive:app.tar" */
-    struct str image_id;   /* sha256:HEX of the config JSON; empty for dir: */
-    struct str digest;     /* sha256:HEX of the manifest; empty when the source has none */
-    struct str *names;     /* tags and digests it is known by */
+    struct str target;   /* as asked for: "archive:app.tar" */
+    struct str image_id; /* sha256:HEX of the config JSON; empty for dir: */
+    struct str digest;   /* sha256:HEX of the manifest; empty when the source has none */
+    struct str *names;   /* tags and digests it is known by */
     size_t names_n;
     struct os_release os;
     struct image_config config;
@@ -36,11 +36,11 @@ struct inventory {
     size_t layers_n;
     struct package *packages; /* of the merged file system, sorted by type, name, version, arch, path */
     size_t packages_n;
-    struct str *problems;  /* one line each: what could not be read; none: complete */
+    struct str *problems; /* one line each: what could not be read; none: complete */
     size_t problems_n;
     bool incomplete;
-    int64_t scanned;       /* instant of the scan */
-    struct str scanner;    /* version of the program that made it */
+    int64_t scanned;    /* instant of the scan */
+    struct str scanner; /* version of the program that made it */
     /* From a stored report only: its findings and their intel revision, used again when no newer intel is at hand. */
     struct finding *findings;
     size_t findings_n;
@@ -51,6 +51,7 @@ struct inventory {
 
 void inventory_write(struct json_writer *w, const struct inventory *inv);
 int inventory_read(struct arena *a, const struct json_value *report, struct inventory *ret, struct err *e);
-int inventory_load(struct arena *a, const char *path, struct inventory *ret, struct err *e); /* read + parse + inventory_read */
+int inventory_load(struct arena *a, const char *path, struct inventory *ret,
+                   struct err *e); /* read + parse + inventory_read */
 
 #endif

@@ -17,8 +17,8 @@ struct layer {
     uint64_t size, content_size, held;
     unsigned char first[512];
     size_t first_n;
-    struct buf body;       /* content of the wanted file */
-    struct str path;       /* its name, in a */
+    struct buf body; /* content of the wanted file */
+    struct str path; /* its name, in a */
     struct layer_record rec;
     struct map *by_path; /* of rec.files: index + 1 */
     size_t removed_cap, opaque_cap, files_cap, problems_cap;
@@ -92,8 +92,11 @@ static int odd_entry(struct layer *l, const struct tar_entry *ent, struct str pa
         return 0;
     int which = layer_analyzer(path);
     if (which >= 0)
-        return add_file(l, &(struct layer_file){.analyzer = (enum analyzer)which, .path = arena_str(l->a, path),
-                                                .link = arena_str(l->a, ent->link)}, e);
+        return add_file(l,
+                        &(struct layer_file){.analyzer = (enum analyzer)which,
+                                             .path = arena_str(l->a, path),
+                                             .link = arena_str(l->a, ent->link)},
+                        e);
     if (!str_eqc(path, "lib") || !(str_eqc(ent->link, "usr/lib") || str_eqc(ent->link, "/usr/lib")))
         problem(l, arena_strf(l->a, STR_FMT " is a symbolic link to " STR_FMT ": what is behind it is not read",
                               STR_ARG(path), STR_ARG(str_sub(ent->link, 0, 200))));
@@ -173,7 +176,8 @@ static int on_entry(void *ctx, const struct tar_entry *ent, struct err *e)
     }
     if (ent->sparse || ent->size > LIMIT_SCAN_FILE || l->held + ent->size > LIMIT_SCAN_FILES) {
         struct layer_file f = {.analyzer = (enum analyzer)which, .path = l->path};
-        f.problem = arena_strf(l->a, STR_FMT " is %s", STR_ARG(path), ent->sparse ? "stored as a sparse file" : "too large");
+        f.problem =
+            arena_strf(l->a, STR_FMT " is %s", STR_ARG(path), ent->sparse ? "stored as a sparse file" : "too large");
         return add_file(l, &f, e);
     }
     l->held += ent->size;

@@ -6,8 +6,8 @@
  * paths are touched, so that records can be merged without the layers (merge.h). Records are cached by diff id.
  *
  * Runs in the jail. Semantics are those of engines (OCI image-spec, layer.md; Docker's UnpackLayer): entries apply in
- * the order of the archive, a later one replaces an earlier one; device nodes, fifos and unknown types are skipped; a path
- * that leads out of the root is a problem (engines refuse such a layer).
+ * the order of the archive, a later one replaces an earlier one; device nodes, fifos and unknown types are skipped; a
+ * path that leads out of the root is a problem (engines refuse such a layer).
  *
  *     struct layer *l = layer_new(a);
  *     while (...) if ((r = layer_feed(l, p, n, e)) < 0) return r;
@@ -30,22 +30,22 @@ enum analyzer {
 
 struct layer_file {
     enum analyzer analyzer;
-    struct str path;       /* relative to the root */
-    struct str link;       /* target when it is a symbolic link; then nothing was parsed */
-    struct str problem;    /* it is there, but could not be read; empty: fine */
+    struct str path;    /* relative to the root */
+    struct str link;    /* target when it is a symbolic link; then nothing was parsed */
+    struct str problem; /* it is there, but could not be read; empty: fine */
     struct package *packages;
     size_t packages_n;
-    struct os_release os;  /* of os-release files */
+    struct os_release os; /* of os-release files */
 };
 
 struct layer_record {
     struct str digest, diff_id; /* sha256:HEX of the bytes as stored, and unpacked */
     struct str compression;     /* none gzip zstd */
     int64_t size, content_size, entries;
-    bool tar;                   /* false: no tar archive, so no layer */
-    struct str *removed;        /* paths gone from the layers below, with all below them */
+    bool tar;            /* false: no tar archive, so no layer */
+    struct str *removed; /* paths gone from the layers below, with all below them */
     size_t removed_n;
-    struct str *opaque;         /* directories of which the content below is gone */
+    struct str *opaque; /* directories of which the content below is gone */
     size_t opaque_n;
     struct layer_file *files;
     size_t files_n;

@@ -68,7 +68,7 @@ int packages_read(struct arena *a, const struct json_value *v, struct package **
         return err_set(e, EBADMSG, "packages: a list was expected");
     struct package *list = arena_array(a, v->count, sizeof(*list));
     size_t n = 0;
-    JSON_EACH(v, it) {
+    JSON_EACH (v, it) {
         struct package p = {
             .type = json_str(json_get(it, "type")),
             .name = json_str(json_get(it, "name")),
@@ -153,16 +153,15 @@ int layer_record_read(struct arena *a, const struct json_value *v, struct layer_
     const struct json_value *files = json_get(v, "files");
     int r;
     bool digests = l.tar ? digest_valid(l.digest) && digest_valid(l.diff_id) : l.digest.n == 0 && l.diff_id.n == 0;
-    if (json_i64(json_get(v, "version"), 0) != LAYER_VERSION || !digests ||
-        l.size < 0 || l.content_size < 0 || l.entries < 0 || !files || files->type != JSON_ARRAY ||
-        files->count > LIMIT_SCAN_FILES_COUNT)
+    if (json_i64(json_get(v, "version"), 0) != LAYER_VERSION || !digests || l.size < 0 || l.content_size < 0 ||
+        l.entries < 0 || !files || files->type != JSON_ARRAY || files->count > LIMIT_SCAN_FILES_COUNT)
         return err_set(e, EBADMSG, "record: malformed");
     if ((r = scan_strings(a, json_get(v, "removed"), "removed", &l.removed, &l.removed_n, e)) < 0 ||
         (r = scan_strings(a, json_get(v, "opaque"), "opaque", &l.opaque, &l.opaque_n, e)) < 0 ||
         (r = scan_strings(a, json_get(v, "problems"), "problems", &l.problems, &l.problems_n, e)) < 0)
         return r;
     l.files = arena_array(a, files->count, sizeof(*l.files));
-    JSON_EACH(files, it)
+    JSON_EACH (files, it)
         if ((r = file_read(a, it, &l.files[l.files_n++], e)) < 0)
             return r;
     *ret = l;

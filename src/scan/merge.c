@@ -116,8 +116,9 @@ static void collect(struct merge *m, struct inventory *inv)
         if (s->file->problem.n)
             inventory_problem(m->a, inv, s->file->problem);
         if (s->file->link.n && !str_ends(s->path, STR("os-release")))
-            inventory_problem(m->a, inv, arena_strf(m->a, STR_FMT " is a symbolic link to " STR_FMT ": not read",
-                                                    STR_ARG(s->path), STR_ARG(str_sub(s->file->link, 0, 200))));
+            inventory_problem(m->a, inv,
+                              arena_strf(m->a, STR_FMT " is a symbolic link to " STR_FMT ": not read", STR_ARG(s->path),
+                                         STR_ARG(str_sub(s->file->link, 0, 200))));
         for (size_t k = 0; k < s->file->packages_n; k++) {
             struct package *p = &inv->packages[inv->packages_n++];
             *p = s->file->packages[k];
@@ -174,8 +175,9 @@ void merge_layers(struct arena *a, const struct layer_record *layers, size_t n, 
         for (size_t k = 0; k < l->files_n; k++)
             place(&m, slot_of(&m, index, l->files[k].path), &l->files[k], &l->diff_id);
         for (size_t k = 0; k < l->problems_n; k++)
-            inventory_problem(a, inv, arena_strf(a, "layer " STR_FMT ": " STR_FMT, STR_ARG(str_sub(l->diff_id, 0, 19)),
-                                                 STR_ARG(l->problems[k])));
+            inventory_problem(a, inv,
+                              arena_strf(a, "layer " STR_FMT ": " STR_FMT, STR_ARG(str_sub(l->diff_id, 0, 19)),
+                                         STR_ARG(l->problems[k])));
     }
     operating_system(&m, inv);
     collect(&m, inv);

@@ -19,8 +19,8 @@ struct report {
 void report_json(struct buf *b, const struct report *r);
 void report_tsv(struct buf *b, const struct report *r);       /* rows sorted bytewise, no header */
 void report_table(struct buf *b, const struct report *r);     /* up to 100 columns */
-void report_cyclonedx(struct buf *b, const struct report *r); /* CycloneDX 1.6 JSON; vulnerabilities when there is intel,
-                                                               * unless REPORT_PACKAGES */
+void report_cyclonedx(struct buf *b, const struct report *r); /* CycloneDX 1.6 JSON; vulnerabilities when there is
+                                                               * intel, unless REPORT_PACKAGES */
 
 /* Append with control characters (C0, DEL, C1) replaced. */
 void report_puts(struct buf *b, struct str s);

@@ -148,8 +148,8 @@ static void vulnerability(struct json_writer *w, struct arena *a, const struct r
     if (f->title.n)
         json_w_kstr(w, "description", f->title);
     if (f->fixed.n)
-        json_w_kstr(w, "recommendation", arena_strf(a, "Upgrade " STR_FMT " to " STR_FMT, STR_ARG(f->package->name),
-                                                    STR_ARG(f->fixed)));
+        json_w_kstr(w, "recommendation",
+                    arena_strf(a, "Upgrade " STR_FMT " to " STR_FMT, STR_ARG(f->package->name), STR_ARG(f->fixed)));
     if (f->published)
         json_w_kstrz(w, "published", time_format(f->published, t));
     json_w_karray(w, "affects");

@@ -15,11 +15,11 @@ static const char *color(const struct view *v, const char *code)
 {
     return v->r->color ? code : "";
 }
-#define BOLD "\033[1m"
-#define RED "\033[31;1m"
-#define GREEN "\033[32;1m"
+#define BOLD   "\033[1m"
+#define RED    "\033[31;1m"
+#define GREEN  "\033[32;1m"
 #define YELLOW "\033[33m"
-#define PLAIN "\033[0m"
+#define PLAIN  "\033[0m"
 
 /* At least `width` columns, one blank behind; long texts push the rest to the right rather than being cut. */
 static void cell(struct view *v, struct str s, size_t width)
@@ -117,14 +117,15 @@ static size_t same_row(const struct finding *f, size_t from, size_t n)
 static void finding_row(struct view *v, const struct finding *f, size_t n)
 {
     const struct package *p = f->package;
-    struct str what = arena_strf(v->a, STR_FMT " " STR_FMT, STR_ARG(n > 1 ? p->source_name : p->name), STR_ARG(p->version));
+    struct str what =
+        arena_strf(v->a, STR_FMT " " STR_FMT, STR_ARG(n > 1 ? p->source_name : p->name), STR_ARG(p->version));
     if (n > 1)
         what = arena_strf(v->a, STR_FMT " (%zu packages)", STR_ARG(what), n);
     buf_putz(v->b, "  ");
     cell(v, f->id, 18);
     cell(v, what, 46);
-    struct str fix = f->fixed.n ? arena_strf(v->a, "fixed in " STR_FMT, STR_ARG(f->fixed))
-                                : str_c(vuln_status_name(f->status));
+    struct str fix =
+        f->fixed.n ? arena_strf(v->a, "fixed in " STR_FMT, STR_ARG(f->fixed)) : str_c(vuln_status_name(f->status));
     if (f->kev)
         fix = arena_strf(v->a, STR_FMT "  EXPLOITED", STR_ARG(fix));
     report_puts(v->b, fix);
@@ -139,7 +140,10 @@ static void findings(struct view *v)
         size_t end = i;
         while (end < as->vulns_n && as->vulns[end].severity == s)
             end++;
-        buf_printf(v->b, "\n%s%s%s (%zu)\n", color(v, s >= VULN_HIGH ? RED : s == VULN_MEDIUM ? YELLOW : BOLD),
+        buf_printf(v->b, "\n%s%s%s (%zu)\n",
+                   color(v, s >= VULN_HIGH     ? RED
+                            : s == VULN_MEDIUM ? YELLOW
+                                               : BOLD),
                    vuln_severity_name(s), color(v, PLAIN), end - i);
         while (i < end) {
             size_t to = same_row(as->vulns, i, end);
@@ -178,7 +182,8 @@ static void reasons(struct view *v)
         }
         const struct reason *last = i ? &d->reasons[i - 1] : NULL;
         if (!last || last->deny != why->deny || !str_eq(last->policy, why->policy) || !str_eq(last->rule, why->rule)) {
-            buf_printf(v->b, "  %s%s%s ", color(v, why->deny ? RED : YELLOW), why->deny ? "deny" : "warn", color(v, PLAIN));
+            buf_printf(v->b, "  %s%s%s ", color(v, why->deny ? RED : YELLOW), why->deny ? "deny" : "warn",
+                       color(v, PLAIN));
             report_puts(v->b, why->policy);
             buf_putz(v->b, why->rule.n ? ": " : "");
             report_puts(v->b, why->rule);

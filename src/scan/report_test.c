@@ -5,12 +5,12 @@
 #include "base/limits.h"
 #include "base/time.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 
 #define DIFF "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-#define ID "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define ID   "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 static struct arena *a;
 static struct package packages[3];
@@ -22,8 +22,13 @@ static struct assessment as;
 
 static struct package deb(const char *n, const char *v)
 {
-    return (struct package){.type = STR("deb"), .name = str_c(n), .version = str_c(v), .arch = STR("amd64"),
-                            .source_name = STR("src"), .source_version = str_c(v), .path = STR("var/lib/dpkg/status"),
+    return (struct package){.type = STR("deb"),
+                            .name = str_c(n),
+                            .version = str_c(v),
+                            .arch = STR("amd64"),
+                            .source_name = STR("src"),
+                            .source_version = str_c(v),
+                            .path = STR("var/lib/dpkg/status"),
                             .layer = STR(DIFF)};
 }
 
@@ -44,24 +49,39 @@ static int setup(void **state)
     packages[1] = deb("evil\x1b[2J\tname\nx", "1");
     packages[2] = deb("foo", "2");
     for (int i = 0; i < 3; i++)
-        findings[i] = (struct finding){.kind = FINDING_VULN, .id = STR("CVE-2023-1"), .package = &packages[i], .cvss = -1,
-                                       .epss = 0.5, .severity = VULN_LOW, .status = VULN_AFFECTED};
+        findings[i] = (struct finding){.kind = FINDING_VULN,
+                                       .id = STR("CVE-2023-1"),
+                                       .package = &packages[i],
+                                       .cvss = -1,
+                                       .epss = 0.5,
+                                       .severity = VULN_LOW,
+                                       .status = VULN_AFFECTED};
     findings[2].id = STR("CVE-2024-9");
     findings[2].severity = VULN_CRITICAL;
     findings[2].status = VULN_FIXED;
     findings[2].fixed = STR("3");
     findings[2].published = 1700000000 * TIME_SECOND;
-    layer = (struct inventory_layer){.diff_id = STR(DIFF), .digest = STR(DIFF), .compression = STR("none"), .size = 10,
-                                     .content_size = 10};
+    layer = (struct inventory_layer){
+        .diff_id = STR(DIFF), .digest = STR(DIFF), .compression = STR("none"), .size = 10, .content_size = 10};
     label_key = STR("team");
     label_value = STR("shop");
     name = STR("app:1");
     inv = (struct inventory){
-        .target = STR("archive:x.tar"), .image_id = STR(ID), .names = &name, .names_n = 1,
+        .target = STR("archive:x.tar"),
+        .image_id = STR(ID),
+        .names = &name,
+        .names_n = 1,
         .os = {.id = STR("debian"), .version_id = STR("12"), .pretty = STR("Debian 12")},
         .config = {.user = STR("app"), .label_keys = &label_key, .label_values = &label_value, .labels_n = 1},
-        .layers = &layer, .layers_n = 1, .packages = packages, .packages_n = 3, .scanned = 1764000000 * TIME_SECOND,
-        .scanner = STR("1"), .findings = findings, .findings_n = 3, .intel_revision = STR("abc"),
+        .layers = &layer,
+        .layers_n = 1,
+        .packages = packages,
+        .packages_n = 3,
+        .scanned = 1764000000 * TIME_SECOND,
+        .scanner = STR("1"),
+        .findings = findings,
+        .findings_n = 3,
+        .intel_revision = STR("abc"),
     };
     return 0;
 }
@@ -118,7 +138,8 @@ static void test_refused(void **state)
         {"\"image_id\":\"sha256:e3", "\"image_id\":\"sha256:ZZ"},
         {"\"diff_id\":\"sha256:ba", "\"diff_id\":\"sha512:ba"},
         {"\"severity\":\"critical\"", "\"severity\":\"grave\""},
-        {"\"name\":\"foo\",\"version\":\"2\",\"arch\":\"amd64\",\"purl\"", "\"name\":\"fog\",\"version\":\"2\",\"arch\":\"amd64\",\"purl\""},
+        {"\"name\":\"foo\",\"version\":\"2\",\"arch\":\"amd64\",\"purl\"",
+         "\"name\":\"fog\",\"version\":\"2\",\"arch\":\"amd64\",\"purl\""},
         {"\"names\":[\"app:1\"]", "\"names\":[1]"},
     };
     _cleanup_(buf_fini) struct buf b = BUF_INIT(1u << 20);

@@ -55,8 +55,9 @@ static void findings(struct rows *rows, const struct assessment *as)
 {
     for (size_t i = 0; i < as->vulns_n; i++) {
         const struct finding *f = &as->vulns[i];
-        const struct str cells[] = {f->id, str_c(vuln_severity_name(f->severity)), f->package->type, f->package->name,
-                                    f->package->version, f->fixed, str_c(vuln_status_name(f->status))};
+        const struct str cells[] = {
+            f->id,    str_c(vuln_severity_name(f->severity)), f->package->type, f->package->name, f->package->version,
+            f->fixed, str_c(vuln_status_name(f->status))};
         add(rows, cells, ARRAY_LEN(cells));
     }
 }

@@ -23,17 +23,17 @@ struct scan {
     struct arena *a;
     const struct scan_opts *o;
     struct worker worker;
-    struct buf line;              /* output of the worker up to the next newline */
+    struct buf line; /* output of the worker up to the next newline */
     uint64_t progress;
-    int answer;                   /* write end */
+    int answer; /* write end */
     bool has_image;
     struct str image_id, digest;
     struct inventory *inv;
-    struct str *diff_ids;         /* what the image's config promises */
+    struct str *diff_ids; /* what the image's config promises */
     size_t diff_ids_n;
     struct layer_record *records;
     size_t records_n, records_max;
-    size_t packages_n;            /* in all records */
+    size_t packages_n; /* in all records */
 };
 
 static int image_read(struct scan *s, const struct json_value *v, struct err *e)
@@ -52,7 +52,7 @@ static int image_read(struct scan *s, const struct json_value *v, struct err *e)
     inv->layers = arena_array(s->a, layers->count, sizeof(*inv->layers));
     s->records = arena_array(s->a, layers->count, sizeof(*s->records));
     s->records_max = layers->count;
-    JSON_EACH(layers, it) {
+    JSON_EACH (layers, it) {
         struct inventory_layer *l = &inv->layers[s->diff_ids_n];
         l->diff_id = json_str(json_get(it, "diff_id"));
         l->created_by = json_str(json_get(it, "created_by"));
@@ -180,7 +180,8 @@ static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree,
 static int scan_archive(struct scan *s, const struct target *t, struct err *e)
 {
     bool piped = !strcmp(t->path, "-");
-    _cleanup_close_ int fd = piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_close_ int fd =
+        piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_errno(e, "%s", t->path);
@@ -380,8 +381,10 @@ static int finish(struct scan *s, const struct target *t, struct err *e)
 
 int scan_target(struct arena *a, const char *target, const struct scan_opts *o, struct inventory *ret, struct err *e)
 {
-    static int (*const kinds[])(struct scan *, const struct target *, struct err *) = {
-        [TARGET_ARCHIVE] = scan_archive, [TARGET_OCI] = scan_oci, [TARGET_DOCKER] = scan_docker, [TARGET_DIR] = scan_dir};
+    static int (*const kinds[])(struct scan *, const struct target *, struct err *) = {[TARGET_ARCHIVE] = scan_archive,
+                                                                                       [TARGET_OCI] = scan_oci,
+                                                                                       [TARGET_DOCKER] = scan_docker,
+                                                                                       [TARGET_DIR] = scan_dir};
     struct inventory inv = {0};
     struct scan s = {.a = a, .o = o, .answer = -1, .inv = &inv};
     struct target t;

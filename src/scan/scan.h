@@ -15,9 +15,9 @@
 #include "scan/inventory.h"
 
 struct scan_opts {
-    const char *engine_url;  /* of docker: targets; NULL: $DOCKER_HOST, else the default socket */
-    const char *cache_dir;   /* NULL: no cache */
-    uint64_t memory;         /* address space of the jail; 0: the default */
+    const char *engine_url;                      /* of docker: targets; NULL: $DOCKER_HOST, else the default socket */
+    const char *cache_dir;                       /* NULL: no cache */
+    uint64_t memory;                             /* address space of the jail; 0: the default */
     void (*progress)(void *ctx, uint64_t bytes); /* bytes read so far; NULL */
     void *progress_ctx;
     struct jail_report *jail; /* filled when not NULL */

@@ -8,9 +8,9 @@
 #include "format/unpack.h"
 #include <fcntl.h>
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <cmocka.h>
 #include <zstd.h>
 
 /* ---- a tar writer ---- */
@@ -53,10 +53,10 @@ struct image {
     struct buf layers[4];
     size_t layers_n;
     struct buf archive;
-    const char *config_extra;    /* members for the config JSON */
-    const char *wrong_diff_id;   /* instead of the true one of the first layer */
+    const char *config_extra;  /* members for the config JSON */
+    const char *wrong_diff_id; /* instead of the true one of the first layer */
     bool manifest_first, zstd;
-    size_t cut;                  /* bytes taken off the end of the archive */
+    size_t cut; /* bytes taken off the end of the archive */
 };
 
 static void image_fini(struct image *im)
@@ -83,7 +83,8 @@ static struct buf config_of(struct image *im, char id[static DIGEST_TEXT])
                im->config_extra ? im->config_extra : "");
     for (size_t i = 0; i < im->layers_n; i++) {
         sha256_of(buf_str(&im->layers[i]), sum);
-        buf_printf(&c, "%s\"%s\"", i ? "," : "", i == 0 && im->wrong_diff_id ? im->wrong_diff_id : digest_text(sum, text));
+        buf_printf(&c, "%s\"%s\"", i ? "," : "",
+                   i == 0 && im->wrong_diff_id ? im->wrong_diff_id : digest_text(sum, text));
     }
     buf_putz(&c, "]}}");
     sha256_of(buf_str(&c), sum);
@@ -136,7 +137,7 @@ static int run(struct arena *a, struct image *im, struct inventory *inv, char id
     return r;
 }
 
-#define STATUS(name, version) \
+#define STATUS(name, version)                                                                                          \
     "Package: " name "\nStatus: install ok installed\nArchitecture: amd64\nVersion: " version "\n\n"
 #define OS "ID=debian\nVERSION_ID=\"12\"\n"
 
@@ -273,8 +274,11 @@ static void test_hidden(void **state)
 {
     static const struct {
         const char *path, *target;
-    } links[] = {{"var/lib/dpkg", "/opt/dpkg"}, {"var", "/opt"}, {"var/lib/dpkg/status", "/opt/status"},
-                 {"lib/apk", "../opt"}, {"lib", "opt"}};
+    } links[] = {{"var/lib/dpkg", "/opt/dpkg"},
+                 {"var", "/opt"},
+                 {"var/lib/dpkg/status", "/opt/status"},
+                 {"lib/apk", "../opt"},
+                 {"lib", "opt"}};
     for (size_t i = 0; i < ARRAY_LEN(links); i++) {
         _cleanup_(image_fini) struct image im = image_new(1);
         tar_put(&im.layers[0], '2', links[i].path, links[i].target, STR(""));
@@ -285,8 +289,9 @@ static void test_hidden(void **state)
 
 static void test_long_names(void **state)
 {
-    static const char name[] = "./././././././././././././././././././././././././././././././././././././././././././././././"
-                               "./././././././var/lib/dpkg/status";
+    static const char name[] =
+        "./././././././././././././././././././././././././././././././././././././././././././././././"
+        "./././././././var/lib/dpkg/status";
     _cleanup_(image_fini) struct image im = image_new(2);
     tar_put(&im.layers[0], 'L', "././@LongLink", NULL, str_n(name, sizeof(name)));
     tar_file(&im.layers[0], "cut off", STATUS("a", "1"));
@@ -406,10 +411,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, fresh, stale)
     const struct CMUnitTest tests[] = {
-        T(test_two_layers),  T(test_changes),      T(test_order_in_layer), T(test_links),
-        T(test_hidden),      T(test_long_names),   T(test_many_entries),   T(test_truncated),
-        T(test_wrong_diff_id), T(test_bomb),       T(test_path_tricks),    T(test_ambiguous_config),
-        T(test_damaged_databases),
+        T(test_two_layers),  T(test_changes),          T(test_order_in_layer),    T(test_links),         T(test_hidden),
+        T(test_long_names),  T(test_many_entries),     T(test_truncated),         T(test_wrong_diff_id), T(test_bomb),
+        T(test_path_tricks), T(test_ambiguous_config), T(test_damaged_databases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include <fcntl.h>
 
-#define BLOCK (256u << 10)
+#define BLOCK         (256u << 10)
 #define PROGRESS_STEP (UINT64_C(16) << 20)
 
 int worker_config(struct arena *a, struct str text, struct worker_image *ret, struct err *e)

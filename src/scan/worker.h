@@ -17,10 +17,10 @@ enum { WORKER_READ = 'r', WORKER_KNOWN = 'k' };
 
 struct worker {
     enum worker_kind kind;
-    int in;          /* archive: its bytes, file or pipe */
-    int tree;        /* oci, dir: the directory */
-    int answer;      /* oci: read end; -1: every layer is read */
-    struct str tag;  /* oci: tag; empty: the only image */
+    int in;         /* archive: its bytes, file or pipe */
+    int tree;       /* oci, dir: the directory */
+    int answer;     /* oci: read end; -1: every layer is read */
+    struct str tag; /* oci: tag; empty: the only image */
     bool progress;
 };
 

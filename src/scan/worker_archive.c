@@ -9,11 +9,11 @@
 
 struct blob {
     struct str path;
-    struct str link;          /* path it stands for */
-    struct str document;      /* held */
+    struct str link;     /* path it stands for */
+    struct str document; /* held */
     bool held;
     struct layer_record layer;
-    struct str problem;       /* it could not be read as a layer */
+    struct str problem; /* it could not be read as a layer */
     int code;
 };
 
@@ -24,7 +24,7 @@ struct archive {
     struct unpack *unpack;
     struct blob *now;
     struct layer *layer;
-    struct buf body;   /* of a document that is coming in */
+    struct buf body; /* of a document that is coming in */
     bool first, skip;
     uint64_t size, held;
     struct err failed; /* of the layer that is coming in */
@@ -47,8 +47,8 @@ static int archive_entry(void *ctx, const struct tar_entry *ent, struct err *e)
     if (ent->type != TAR_FILE) {
         /* a symbolic link is relative to its folder, a hard link to the root */
         ptrdiff_t slash = ent->type == TAR_SYMLINK ? str_rchr(path, '/') : -1;
-        struct str whole = arena_strf(ar->a, STR_FMT "/" STR_FMT, STR_ARG(str_sub(path, 0, slash > 0 ? (size_t)slash : 0)),
-                                      STR_ARG(ent->link));
+        struct str whole = arena_strf(ar->a, STR_FMT "/" STR_FMT,
+                                      STR_ARG(str_sub(path, 0, slash > 0 ? (size_t)slash : 0)), STR_ARG(ent->link));
         if (ent->link.n == 0 || tar_clean(ar->a, whole, &link) < 0)
             return err_set(e, EBADMSG, STR_FMT ": a link that leads out of the archive", STR_ARG(path));
         b->link = link;
@@ -194,8 +194,8 @@ static int add_layer(const struct archive *ar, struct found *f, struct str path,
     if (r < 0 || (r = worker_check_layer(&f->layers[i], f->image.layers.diff_ids[i], e)) < 0)
         return r;
     if (want && (!str_eq(want->digest, f->layers[i].digest) || want->size != f->layers[i].size))
-        return err_set(e, EBADMSG, "layer " STR_FMT ": the blob is " STR_FMT ", %" PRId64 " bytes", STR_ARG(want->digest),
-                       STR_ARG(f->layers[i].digest), f->layers[i].size);
+        return err_set(e, EBADMSG, "layer " STR_FMT ": the blob is " STR_FMT ", %" PRId64 " bytes",
+                       STR_ARG(want->digest), STR_ARG(f->layers[i].digest), f->layers[i].size);
     f->layers_n++;
     return 0;
 }
@@ -269,8 +269,8 @@ static int from_oci(const struct archive *ar, struct found *f, struct err *e)
             name = next->image_name.n ? next->image_name : next->ref_name;
         r = document_by_digest(ar, digest, &text, e);
     }
-    if ((r = document_by_digest(ar, d.config.digest, &text, e)) < 0 || (r = worker_config(ar->a, text, &f->image, e)) < 0 ||
-        (r = count_layers(ar->a, f, d.entries_n, e)) < 0)
+    if ((r = document_by_digest(ar, d.config.digest, &text, e)) < 0 ||
+        (r = worker_config(ar->a, text, &f->image, e)) < 0 || (r = count_layers(ar->a, f, d.entries_n, e)) < 0)
         return r;
     f->image.digest = digest;
     if (name.n) {
@@ -322,7 +322,8 @@ int worker_archive(const struct worker *w, struct arena *a, int out, struct err 
     ar.unpack = unpack_new(archive_bytes, &ar);
     struct found f = {0};
     int r = worker_pump(w, w->in, out, archive_feed, &ar, e);
-    if (r < 0 || (r = unpack_finish(ar.unpack, e)) < 0 || (r = tar_finish(ar.tar, e)) < 0 || (r = resolve(&ar, &f, e)) < 0)
+    if (r < 0 || (r = unpack_finish(ar.unpack, e)) < 0 || (r = tar_finish(ar.tar, e)) < 0 ||
+        (r = resolve(&ar, &f, e)) < 0)
         return r;
     if ((r = worker_tell_image(out, &f.image, e)) < 0)
         return r;

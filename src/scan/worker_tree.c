@@ -59,8 +59,8 @@ static int feed_layer(void *ctx, const void *p, size_t n, struct err *e)
     return layer_feed(ctx, p, n, e);
 }
 
-static int read_layer(const struct worker *w, struct arena *a, int out, const struct oci_descriptor *d, struct str diff_id,
-                      struct err *e)
+static int read_layer(const struct worker *w, struct arena *a, int out, const struct oci_descriptor *d,
+                      struct str diff_id, struct err *e)
 {
     _cleanup_close_ int fd = -1;
     _cleanup_(layer_freep) struct layer *l = layer_new(a);
@@ -146,7 +146,7 @@ struct tree {
     struct {
         dev_t dev;
         ino_t ino;
-    } *seen; /* lib may be a link to usr/lib: the same file under two of our names */
+    } * seen; /* lib may be a link to usr/lib: the same file under two of our names */
     size_t seen_n, seen_cap;
 };
 
@@ -167,7 +167,8 @@ static void take_file(struct tree *t, const char *path)
         if (t->seen[i].dev == st.st_dev && t->seen[i].ino == st.st_ino)
             return;
     if (r < 0) {
-        f = (struct layer_file){.analyzer = (enum analyzer)which, .path = name, .problem = arena_str(t->a, str_c(err.msg))};
+        f = (struct layer_file){
+            .analyzer = (enum analyzer)which, .path = name, .problem = arena_str(t->a, str_c(err.msg))};
     } else {
         t->seen = arena_grow(t->a, t->seen, t->seen_n, &t->seen_cap, sizeof(*t->seen));
         t->seen[t->seen_n].dev = st.st_dev;
