@@ -5,12 +5,13 @@
 #include "base/limits.h"
 #include "format/apkdb.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <sys/wait.h>
+
+#include <cmocka.h>
 
 extern char **environ;
 

@@ -1,8 +1,9 @@
 #include "format/digest.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 /* FIPS 180-2, appendix B. */
 static const struct {

@@ -2,9 +2,10 @@
 
 #include "base/cleanup.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #define D(c)        "\"digest\":\"sha256:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c "\",\"size\":2"
 #define A           "aa"

@@ -4,11 +4,12 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <zlib.h>
 #include <zstd.h>
+
+#include <cmocka.h>
 
 static int collect(void *ctx, const void *p, size_t n, struct err *e)
 {

@@ -8,10 +8,11 @@
 #include "format/unpack.h"
 #include <fcntl.h>
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <zstd.h>
+
+#include <cmocka.h>
 
 /* ---- a tar writer ---- */
 
