@@ -7,6 +7,7 @@
 #include "base/time.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
@@ -341,7 +342,10 @@ int uplink_start(const struct uplink_opts *opts, struct uplink **ret, struct err
     u->state = copy(opts->state);
     u->console = copy(opts->console);
     u->token_file = copy(opts->token_file);
-    if (!(u->host = strndup(opts->host.p ? opts->host.p : "", opts->host.n)))
+    char name[HOST_NAME_MAX + 1] = "";
+    if (opts->host.n == 0) /* as the journal does */
+        gethostname(name, sizeof(name) - 1);
+    if (!(u->host = opts->host.n ? strndup(opts->host.p, opts->host.n) : strdup(name[0] ? name : "unknown")))
         abort();
     u->journal = opts->journal;
     u->intel_key_pinned = opts->intel_key_pinned;
