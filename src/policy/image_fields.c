@@ -21,6 +21,8 @@ _Static_assert(ARRAY_LEN(statuses) == VULN_UNDER_INVESTIGATION + 1, "statuses");
     X(F_VULN_FIX_AGE, FINDING_VULN, "vuln.fix_age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since the fix")            \
     X(F_VULN_STATUS, FINDING_VULN, "vuln.status", EXPR_ENUM, statuses, EXPR_NO_ARG, "what the vendor says")            \
     X(F_VULN_KEV, FINDING_VULN, "vuln.kev", EXPR_BOOL, NULL, EXPR_NO_ARG, "known to be exploited (CISA KEV)")          \
+    X(F_VULN_HEADERS_ONLY, FINDING_VULN, "vuln.headers_only", EXPR_BOOL, NULL, EXPR_NO_ARG,                            \
+      "in the kernel's headers (linux-libc-dev) only: nothing of it runs")                                             \
     X(F_VULN_EPSS, FINDING_VULN, "vuln.epss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "probability of exploitation, 0 to 1")   \
     X(F_VULN_CVSS, FINDING_VULN, "vuln.cvss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "CVSS base score")                       \
     X(F_VULN_PACKAGE, FINDING_VULN, "vuln.package", EXPR_STRING, NULL, EXPR_NO_ARG, "name of the package")             \
@@ -214,6 +216,9 @@ static bool finding_get(const struct image_subject *s, unsigned field, struct ex
         return true;
     case F_VULN_KEV:
         ret->yes = f->kev;
+        return true;
+    case F_VULN_HEADERS_ONLY:
+        ret->yes = f->headers_only;
         return true;
     case F_VULN_EPSS:
         return number(f->epss, ret);

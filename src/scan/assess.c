@@ -73,6 +73,7 @@ static int match(struct list *l, struct intel *intel, const struct package *p, c
             .cvss = h->cvss,
             .epss = h->epss,
             .kev = h->kev,
+            .headers_only = h->headers_only,
             .aliases = h->aliases,
             .aliases_n = h->aliases_n,
             .title = h->title,
@@ -188,6 +189,7 @@ static void finding_write(struct json_writer *w, struct arena *a, const struct f
     json_w_kstr(w, "purl", package_purl(a, p, os));
     json_w_end(w);
     json_w_kbool(w, "kev", f->kev);
+    json_w_kbool(w, "headers_only", f->headers_only);
     put_number(w, "cvss", f->cvss);
     put_number(w, "epss", f->epss);
     put_instant(w, "published", f->published);
