@@ -84,6 +84,14 @@ int httpd_decode(struct arena *a, struct str s, bool plus, struct str *ret); /* 
 struct pair *httpd_pair(struct pair *p, size_t n, struct str name, bool fold);
 void httpd_fail(struct call *c, int r, const struct err *e); /* fill the answer with an error */
 
+/* httpd.c: what libmicrohttpd calls */
+#define HTTPD_KEEPALIVE (75 * TIME_SECOND)
+enum MHD_Result httpd_on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **con_cls);
+void *httpd_on_uri(void *cls, const char *uri, struct MHD_Connection *mhd);
+void httpd_on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode code);
+void httpd_on_connection(void *cls, struct MHD_Connection *mhd, void **ctx, enum MHD_ConnectionNotificationCode code);
+
 /* httpd_park.c */
 int httpd_minder_start(struct httpd *h, struct err *e);
 void httpd_minder_stop(struct httpd *h);
