@@ -67,7 +67,7 @@ static int add_list(struct arena *a, struct lists *l, enum bh_list list, const s
     int r = 0;
     for (size_t i = 0; i < n && r == 0; i++) {
         struct str s = v[i];
-        if (!s.n || s.p[0] != '/')
+        if (!s.n || (s.p[0] != '/' && s.p[0] != '*'))
             notice(a, l, list_names[list], s, "is no path: the kernel cannot judge it");
         else if (list == BH_LIST_EXEC_FROM) {
             while (s.n > 1 && s.p[s.n - 1] == '/')
