@@ -11,6 +11,10 @@
 #define LIMIT_YML_KEYS 4096u /* in one mapping */
 #define LIMIT_POLICY_FILE (4u << 20)
 #define LIMIT_POLICY_DOCS 4096u /* documents in a set */
+#define LIMIT_POLICY_PATTERNS 16u /* with * or ? in one list of a ContainerPolicy: BH_GLOBS of bpf/event.h */
+#define LIMIT_POLICY_PATTERN 120u /* length of one, BH_GLOB less what exec_from adds */
+#define LIMIT_POLICY_PATH 247u    /* length of an exact path in a list, BH_LIST_PATH */
+#define LIMIT_POLICY_USERS 16u
 #define LIMIT_EVENT (64u << 10)
 #define LIMIT_EVENT_ARGS 4096u
 #define LIMIT_HTTP_BODY (32u << 20)

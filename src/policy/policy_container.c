@@ -1,5 +1,6 @@
 /* ContainerPolicy: reading, and the effective policy of one container. */
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "format/digest.h"
 #include "policy/policy_internal.h"
 
@@ -24,11 +25,24 @@ static int read_elements(struct reading *r, const struct yml *map, const char *s
     snprintf(at, sizeof(at), "%s.%s", section, key);
     int rc = v ? read_strs(r, v, at, ret) : 0;
     const struct yml *it = v ? v->first : NULL;
-    for (size_t i = 0; rc == 0 && i < ret->n; i++, it = it->next)
-        if (ret->v[i].p[0] != '/' && ret->v[i].p[0] != '*' && !digest_valid(ret->v[i]))
+    size_t patterns = 0;
+    for (size_t i = 0; rc == 0 && i < ret->n; i++, it = it->next) {
+        struct str s = ret->v[i];
+        bool pattern = str_chr(s, '*') >= 0 || str_chr(s, '?') >= 0;
+        size_t most = pattern ? LIMIT_POLICY_PATTERN : LIMIT_POLICY_PATH;
+        patterns += pattern;
+        if (s.p[0] != '/' && s.p[0] != '*' && !digest_valid(s))
             rc = read_fail(
                 r, it, "%s[%zu]: expected an absolute path (* and ** are allowed) or sha256:HEX, found \"" STR_FMT "\"",
-                at, i, STR_ARG(str_sub(ret->v[i], 0, 80)));
+                at, i, STR_ARG(str_sub(s, 0, 80)));
+        else if (s.n > most)
+            rc = read_fail(r, it, "%s[%zu]: longer than the %zu bytes that the kernel compares", at, i, most);
+        else if (patterns > LIMIT_POLICY_PATTERNS)
+            rc = read_fail(r, it, "%s[%zu]: more than %u patterns; the kernel compares no more of one list", at, i,
+                           LIMIT_POLICY_PATTERNS);
+        else if (s.p[0] == 's')
+            read_notice(r, "%s[%zu]: this version judges paths, not " STR_FMT, at, i, STR_ARG(s));
+    }
     return rc;
 }
 
@@ -47,7 +61,20 @@ static int read_process(struct reading *r, const struct yml *v, struct container
         (rc = read_elements(r, v, "process", "allow", &p->allow)) < 0 ||
         (rc = read_elements(r, v, "process", "deny", &p->deny)) < 0)
         return rc;
-    return yml_get(v, "users") ? read_strs(r, yml_get(v, "users"), "process.users", &p->users) : 0;
+    const struct yml *users = yml_get(v, "users");
+    if (!users || (rc = read_strs(r, users, "process.users", &p->users)) < 0)
+        return rc;
+    if (p->users.n > LIMIT_POLICY_USERS)
+        return read_fail(r, users, "process.users: more than %u users", LIMIT_POLICY_USERS);
+    for (size_t i = 0; i < p->users.n; i++) {
+        uint64_t uid;
+        if (str_u64(p->users.v[i], &uid) < 0 && !str_eqc(p->users.v[i], "root"))
+            read_notice(r,
+                        "process.users[%zu]: this version judges numbers and root; with \"" STR_FMT
+                        "\" users are not judged",
+                        i, STR_ARG(str_sub(p->users.v[i], 0, 60)));
+    }
+    return 0;
 }
 
 static const char *const capability_names[] = {
@@ -124,6 +151,7 @@ static int read_privilege(struct reading *r, const struct yml *v, struct contain
             return read_fail(r, it, "privilege.capabilities[%zu]: there is no capability \"" STR_FMT "\"", i,
                              STR_ARG(str_sub(*c, 0, 60)));
     }
+    read_notice(r, "privilege.capabilities: read and checked, but this version does not put it into force");
     return 0;
 }
 

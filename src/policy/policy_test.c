@@ -41,8 +41,9 @@ static void test_contract(void **state)
     assert_true(json_bool(json_path(docs[2].json, "exec.record"), false));
     assert_int_equal(policy_set_revision(s).n, 64);
     size_t n = policy_set_notices(s, &notices);
-    assert_int_equal(n, 3 + 3 + 1 + 3 + 2 + 1); /* files, network, syscalls, resources, respond, access */
-    assert_string_equal(notices[2].p,
+    assert_int_equal(n, 2 + 3 + 3 + 1 + 3 + 2 +
+                            1); /* users and capabilities, files, network, syscalls, resources, respond, access */
+    assert_string_equal(notices[4].p,
                         "policy web: files.watch: read and checked, but this version does not put it into force");
     /* the same documents in another order, file and layout have the same revision */
     struct policy_source two[] = {{STR("b"), str_c(developers), 0},
@@ -95,6 +96,9 @@ static const struct {
      "test.yaml:4: policy x: process.allow[0]: expected an absolute path"},
     {"kind: ContainerPolicy\nname: x\nprocess:\n  deny: [\"sha256:12\"]\n",
      "test.yaml:4: policy x: process.deny[0]: expected an absolute path"},
+    {"kind: ContainerPolicy\nname: x\nprocess:\n  deny: [/1*, /2*, /3*, /4*, /5*, /6*, /7*, /8*, /9*, /10*, /11*, "
+     "/12*, /13*, /14*, /15*, /16*, /exact, /17*]\n",
+     "test.yaml:4: policy x: process.deny[17]: more than 16 patterns"},
     {"kind: ContainerPolicy\nname: x\nprivilege:\n  capabilities: [NET_BIND]\n",
      "test.yaml:4: policy x: privilege.capabilities[0]: there is no capability \"NET_BIND\""},
     {"kind: ContainerPolicy\nname: x\nnetwork: {egress: {allow: [\"10.0.0.0/33\"]}}\n",
@@ -252,9 +256,9 @@ static void test_schema(void **state)
             fail_msg("%s: %s", docs[i].name.p, bad);
     }
     /* what the schema can tell it refuses as the parser does */
-    static const char *const beyond[] = {"rules[0].deny: column",  "mixes",          "expected CIDR",
-                                         "is there twice",         "of this name",   "no rule of this policy",
-                                         "there is no capability", "limit: expected"};
+    static const char *const beyond[] = {"more than 16 patterns",  "rules[0].deny: column",  "mixes",
+                                         "expected CIDR",          "is there twice",         "of this name",
+                                         "no rule of this policy", "there is no capability", "limit: expected"};
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         struct yml_doc *d;
         size_t d_n;
