@@ -269,7 +269,9 @@ int setup_all(struct loop *l, struct err *e)
     int r;
     if ((r = folders(g, e)) < 0)
         return r;
-    struct journal_opts jo = {.dir = NULL, .events = g->config.events, .host = str_c(g->config.host), .telemetry = g->config.telemetry};
+    struct journal_opts jo = {.dir = NULL, .events = g->config.events, .host = str_c(g->config.host), .telemetry = g->config.telemetry,
+                              /* from the first event on, the start itself included */
+                              .spool = uplink_wanted(g->config.state, g->config.token_file)};
     _cleanup_free_ char *journal = path_in(g->config.state, "journal");
     jo.dir = journal;
     sigset_t set;

@@ -62,7 +62,7 @@ static void show(struct arena *a, const struct json_value *v)
     }
     JSON_EACH(json_get(v, "notices"), n)
         printf("notice: %s\n", plain(a, n->text));
-    printf("policy set %s\n", plain(a, str_sub(json_str(json_get(v, "revision")), 0, 12)));
+    printf("configuration %s\n", plain(a, str_sub(json_str(json_get(v, "revision")), 0, 12)));
 }
 
 int apply_policies(struct arena *a, const char *const *files, size_t n, const char *note, bool dry_run, bool json,

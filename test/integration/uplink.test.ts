@@ -124,7 +124,7 @@ describe("uplink", { skip: needs("bulkhead", "bulkhead-agent", "bulkhead-console
     await until("it is in the agent's state", () => readFileSync(join(agent.state, "policy/console.yaml"), "utf8").includes("name: web"));
     await until("the agent says that it is in force", async () => {
       const a = (await agents())[0]!;
-      return a.up_to_date && a.policy_revision === applied.revision;
+      return a.up_to_date && a.config_revision === applied.revision;
     }, 30000);
   });
 
