@@ -343,6 +343,43 @@ describe("console", { skip: missing }, () => {
     assert.equal((await a.send("POST", "/agent/v1/reports", { image_id: id, report: { image: { id: `sha256:${"e".repeat(64)}` } } })).status, 400);
   });
 
+  test("reports of pipelines: judged here, again when the policy changes", async (t) => {
+    if (needs("umoci")) return t.skip("needs umoci");
+    const layout = join(dir, "oci"), report = join(dir, "report.json");
+    execFileSync("umoci", ["init", "--layout", layout]);
+    for (const tag of ["root", "user"]) execFileSync("umoci", ["new", "--image", `${layout}:${tag}`]);
+    execFileSync("umoci", ["config", "--image", `${layout}:user`, "--config.user", "1000"]);
+    const ci = new Api(c.url, ca, (await admin.ok("post", "/api/v1/tokens", { body: { kind: "ci" } })).token);
+    const hand = async (tag: string) => {
+      const r = await run(program("bulkhead"), ["scan", `oci:${layout}:${tag}`, "--format", "json", "--output", report, "--quiet"]);
+      assert.equal(r.code, 0, r.stderr);
+      const json = JSON.parse(readFileSync(report, "utf8"));
+      // the id is what the standard says: the digest of the config, by umoci's own files
+      const manifest = JSON.parse(readFileSync(join(layout, "index.json"), "utf8")).manifests.find((m: any) => m.annotations["org.opencontainers.image.ref.name"] === tag);
+      const id = JSON.parse(readFileSync(join(layout, "blobs", ...manifest.digest.split(":")), "utf8")).config.digest;
+      return ci.ok("post", "/api/v1/reports", { body: { image_id: id, names: [`shop/${tag}:1`], report: json } });
+    };
+    const allow = async (tag: string) => ((await ci.ok("get", "/api/v1/images/{id}", { params: { id: `shop/${tag}:1` } })).verdict as any).allow;
+    await hand("root");
+    await hand("user");
+    assert.deepEqual([await allow("root"), await allow("user")], [true, true]); // no policy yet
+    await admin.ok("post", "/api/v1/policies", { type: "application/yaml", body: 'kind: ImagePolicy\nname: no-root\nselect: {images: ["shop/*"]}\nrules:\n  - deny: config.user = root\n' });
+    await until("the verdict changes", async () => !(await allow("root")));
+    assert.equal(await allow("user"), true);
+    const denied = await hand("root");
+    assert.equal((denied.verdict as any).allow, false);
+    assert.match(JSON.stringify((denied.verdict as any).reasons), /config\.user = root/);
+    // what a pipeline handed in is there for agents, and no agent replaces it
+    const a = await enroll("ci-1");
+    const inventory = await a.send("GET", `/agent/v1/inventories/${denied.id}`);
+    assert.equal(inventory.status, 200);
+    await a.send("POST", "/agent/v1/reports", { image_id: denied.id, names: [], report: null, verdict: { image_id: denied.id, allow: true, reasons: [] } });
+    assert.equal(await allow("root"), false);
+    assert.deepEqual((await admin.ok("get", "/api/v1/images", { query: { allow: false } })).items.map((i) => i.id), [denied.id]);
+    await admin.ok("delete", "/api/v1/policies/{kind}/{name}", { params: { kind: "ImagePolicy", name: "no-root" } });
+    await until("the verdict changes back", () => allow("root"));
+  });
+
   test("intel: only what is signed by the key", async () => {
     const key = join(dir, "intel.pem"), pub = join(dir, "intel.pub");
     execFileSync("openssl", ["genpkey", "-algorithm", "ed25519", "-out", key]);
