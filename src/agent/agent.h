@@ -54,6 +54,7 @@ struct agent {
     int64_t started, status_due, synced;
     bool status_changed, stopping;
     char machine[33];            /* machine id or "" */
+    char host_name[256];         /* what config.host points to when it was not given */
 };
 
 /* ---- say.c: events of the agent itself ---- */

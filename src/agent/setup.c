@@ -269,11 +269,6 @@ int setup_all(struct loop *l, struct err *e)
     int r;
     if ((r = folders(g, e)) < 0)
         return r;
-    struct journal_opts jo = {.dir = NULL, .events = g->config.events, .host = str_c(g->config.host), .telemetry = g->config.telemetry,
-                              /* from the first event on, the start itself included */
-                              .spool = uplink_wanted(g->config.state, g->config.token_file)};
-    _cleanup_free_ char *journal = path_in(g->config.state, "journal");
-    jo.dir = journal;
     sigset_t set;
     sigemptyset(&set);
     const int wanted[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
@@ -282,7 +277,15 @@ int setup_all(struct loop *l, struct err *e)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     machine_id(g->machine);
+    if (!g->config.host) {
+        gethostname(g->host_name, sizeof(g->host_name) - 1);
+        g->config.host = g->host_name[0] ? g->host_name : "localhost";
+    }
     g->started = time_now();
+    _cleanup_free_ char *journal = path_in(g->config.state, "journal");
+    struct journal_opts jo = {.dir = journal, .events = g->config.events, .host = str_c(g->config.host), .telemetry = g->config.telemetry,
+                              /* from the first event on, the start itself included */
+                              .spool = uplink_wanted(g->config.state, g->config.token_file)};
     if ((l->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 || (l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
         (l->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0 || (g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return err_errno(e, "descriptors of the main loop");

@@ -113,12 +113,11 @@ void status_write(struct agent *g, struct json_writer *w)
     struct utsname u;
     struct journal_stats js = journal_stats(g->journal);
     const struct uplink_info *up = g->uplink ? uplink_info(g->uplink) : NULL;
-    char t[TIME_TEXT], host[256] = "localhost";
+    char t[TIME_TEXT];
     uname(&u);
-    gethostname(host, sizeof(host) - 1);
     json_w_object(w);
     json_w_kstrz(w, "version", BULKHEAD_VERSION);
-    json_w_kstrz(w, "host", g->config.host ? g->config.host : host);
+    json_w_kstrz(w, "host", g->config.host);
     json_w_kstr(w, "machine_id", g->machine[0] ? str_c(g->machine) : STR_NONE);
     json_w_kstrz(w, "kernel", u.release);
     json_w_kstr(w, "tier", g->sensor ? str_c(sensor_tier_name(sensor_tier(g->sensor))) : STR_NONE);
