@@ -51,7 +51,7 @@ struct agent {
     char intel_revision[65];
     int wake;                    /* eventfd: something for the main thread */
     uint64_t ring_lost[2];       /* told so far, by ring */
-    int64_t started, status_due, synced;
+    int64_t started, status_due, synced, orphans_looked;
     bool status_changed, stopping;
     char machine[33];            /* machine id or "" */
     char host_name[256];         /* what config.host points to when it was not given */
@@ -81,6 +81,7 @@ void held_free(struct held *h);
 
 /* ---- engines.c ---- */
 void engines_message(struct agent *g, struct watch *m);
+void engines_orphans(struct agent *g, int64_t now); /* containers without an engine that ended */
 
 /* ---- images.c: scans and verdicts ---- */
 struct images *images_new(struct agent *g);

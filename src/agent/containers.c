@@ -12,6 +12,7 @@
 struct containers {
     char *state;
     struct map *by_id;
+    struct container *first, *last;
     struct {
         char *engine, *path;
     } roots[ROOTS];
@@ -72,14 +73,15 @@ struct container *containers_get(struct containers *cs, struct str id)
 
 struct container *containers_next(struct containers *cs, struct container *c)
 {
-    bool take = !c;
-    MAP_EACH(cs->by_id, it)
-    {
-        if (take)
-            return it->value;
-        take = it->value == c;
-    }
-    return NULL;
+    return c ? c->next : cs->first;
+}
+
+static void drop(struct containers *cs, struct container *c)
+{
+    map_del(cs->by_id, c->s.id);
+    *(c->prev ? &c->prev->next : &cs->first) = c->next;
+    *(c->next ? &c->next->prev : &cs->last) = c->prev;
+    container_free(c);
 }
 
 static void make_room(struct containers *cs)
@@ -95,8 +97,7 @@ static void make_room(struct containers *cs)
         if (!oldest || age < than)
             oldest = c;
     }
-    map_del(cs->by_id, oldest->s.id);
-    container_free(oldest);
+    drop(cs, oldest);
 }
 
 static struct container *get_or_new(struct containers *cs, struct str id, int64_t now)
@@ -111,6 +112,9 @@ static struct container *get_or_new(struct containers *cs, struct str id, int64_
     c->s.id = arena_str(c->a, id);
     c->seen = now;
     map_put(cs->by_id, c->s.id, c);
+    c->prev = cs->last;
+    *(cs->last ? &cs->last->next : &cs->first) = c;
+    cs->last = c;
     return c;
 }
 
@@ -266,7 +270,6 @@ void containers_sweep(struct containers *cs, int64_t now, void (*fn)(void *ctx, 
             continue;
         if (fn)
             fn(ctx, c);
-        map_del(cs->by_id, c->s.id);
-        container_free(c);
+        drop(cs, c);
     }
 }

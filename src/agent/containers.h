@@ -29,6 +29,7 @@ struct container_force {
 };
 
 struct container {
+    struct container *next, *prev; /* all of them, oldest first */
     struct arena *a;          /* subject */
     struct subject s;
     bool known;               /* name and image are known (else only the id) */

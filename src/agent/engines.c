@@ -5,6 +5,10 @@
 #include "base/log.h"
 #include "runtime/kernel_policy.h"
 
+#include <signal.h>
+
+#define ORPHANS_EVERY (10 * TIME_SECOND)
+
 static struct agent_engine *engine_of(struct agent *g, const char *url)
 {
     for (size_t i = 0; i < g->engines_n; i++)
@@ -150,4 +154,42 @@ void engines_message(struct agent *g, struct watch *m)
         break;
     }
     g->status_changed = true;
+}
+
+/* ---- containers that no engine of ours knows: they end when their last process does ---- */
+
+struct alive {
+    size_t n;
+    int64_t gone[32];
+    size_t gone_n;
+};
+
+static void look(void *ctx, const struct process *p)
+{
+    struct alive *l = ctx;
+    if (kill((pid_t)p->pid, 0) == 0 || errno != ESRCH)
+        l->n++;
+    else if (l->gone_n < ARRAY_LEN(l->gone))
+        l->gone[l->gone_n++] = p->pid;
+}
+
+void engines_orphans(struct agent *g, int64_t now)
+{
+    if (now - g->orphans_looked < ORPHANS_EVERY)
+        return;
+    g->orphans_looked = now;
+    for (struct container *c = NULL; (c = containers_next(g->containers, c));) {
+        char id[IDENTITY_TEXT] = "";
+        struct alive l = {0};
+        if (c->url || c->removed || now - c->seen < ORPHANS_EVERY || c->s.id.n != IDENTITY_TEXT - 1)
+            continue;
+        memcpy(id, c->s.id.p, c->s.id.n);
+        processes_each(g->tree, id, look, &l);
+        for (size_t i = 0; i < l.gone_n; i++)
+            processes_exit(g->tree, l.gone[i]);
+        if (!l.n) {
+            containers_removed(g->containers, c->s.id, now);
+            g->status_changed = true;
+        }
+    }
 }

@@ -145,6 +145,7 @@ static void tick(struct loop *l)
     observe_loss(g);
     images_step(g->images, now);
     profiles_tick(g->profiles, now, tell_profile, g);
+    engines_orphans(g, now);
     containers_sweep(g->containers, now, gone, g);
     maybe_ready(l);
     if (g->uplink)

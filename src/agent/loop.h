@@ -22,6 +22,7 @@ struct loop {
     int inbox_watch;
     int64_t reload_at;  /* monotonic; 0: nothing changed */
     bool ready;
+    char console_said[512];
 };
 
 enum { ON_SIGNAL, ON_SENSOR, ON_WATCHERS, ON_INOTIFY, ON_WAKE, ON_UPLINK }; /* what a descriptor means */

@@ -85,7 +85,12 @@ static void up_changed(void *ctx)
 {
     struct loop *l = ctx;
     const struct uplink_info *u = uplink_info(l->g->uplink);
-    log_info("console: %s%s" STR_FMT, uplink_phase_name(u->phase), u->story.n ? ": " : "", STR_ARG(u->story));
+    char text[512];
+    snprintf(text, sizeof(text), "%s%s%.*s", uplink_phase_name(u->phase), u->story.n ? ": " : "", (int)(u->story.n < 400 ? u->story.n : 400), u->story.n ? u->story.p : "");
+    if (strcmp(text, l->console_said)) { /* the same is not said twice */
+        snprintf(l->console_said, sizeof(l->console_said), "%s", text);
+        log_info("console: %s", text);
+    }
     l->g->status_changed = true;
 }
 

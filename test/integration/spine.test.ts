@@ -20,11 +20,9 @@ describe("the spine", { skip }, () => {
   const cleanup = new Cleanup();
   let d: Dockerd, c: Console, agent: Agent, api: Api, id = "";
   const apply = async (text: string) => {
-    const r = await api.ok("post", "/api/v1/policies", { body: text, type: "application/yaml" });
-    const status = () => JSON.parse(readFileSync(join(agent.state, "status.json"), "utf8"));
-    const revision = (await api.ok("get", "/api/v1/policies")).revision;
-    await until("the agent has the set", () => status().policy_revision === revision, 30000);
-    return r;
+    const from = agent.events.mark();
+    await api.ok("post", "/api/v1/policies", { body: text, type: "application/yaml" });
+    await agent.events.wait("the agent has the set", (e) => e.type === "policy" && /^Policies (changed|loaded)/.test(e.rule), from, 30000);
   };
 
   before(async () => {
