@@ -32,7 +32,8 @@ int advisories_install(struct agent *g, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
     _cleanup_(intel_unrefp) struct intel *given = NULL, *there = NULL;
-    const char *db = arena_printf(a, "%s/intel.db", g->config.state), *pub = arena_printf(a, "%s/intel.pub", g->config.state);
+    const char *db = arena_printf(a, "%s/intel.db", g->config.state),
+               *pub = arena_printf(a, "%s/intel.pub", g->config.state);
     int r;
     if (g->config.intel) {
         const char *slash = strrchr(g->config.intel, '/');

@@ -33,7 +33,7 @@ struct agent {
     struct config config;
     char *profiles_dir, *containers_dir, *policy_dir, *inbox_dir, *inventories_dir;
     struct journal *journal;
-    struct sensor *sensor;       /* NULL: this host carries none; sensor_error says why */
+    struct sensor *sensor; /* NULL: this host carries none; sensor_error says why */
     char sensor_error[1024];
     struct processes *tree;
     struct profiles *profiles;
@@ -49,12 +49,12 @@ struct agent {
     struct policy_set *policies; /* in force; never NULL once running */
     char policy_error[1024];     /* why the newest set is not; "" fine */
     char intel_revision[65];
-    int wake;                    /* eventfd: something for the main thread */
-    uint64_t ring_lost[2];       /* told so far, by ring */
+    int wake;              /* eventfd: something for the main thread */
+    uint64_t ring_lost[2]; /* told so far, by ring */
     int64_t started, status_due, synced, orphans_looked;
     bool status_changed, stopping;
-    char machine[33];            /* machine id or "" */
-    char host_name[256];         /* what config.host points to when it was not given */
+    char machine[33];    /* machine id or "" */
+    char host_name[256]; /* what config.host points to when it was not given */
 };
 
 /* ---- say.c: events of the agent itself ---- */
@@ -62,19 +62,19 @@ struct agent {
 void say(struct agent *g, enum event_type type, enum event_control control, enum event_severity severity,
          enum event_action action, const char *rule, struct str detail);
 void say_problem(struct agent *g, enum event_type type, const char *rule, const char *problem); /* and logs it */
-void agent_wake(struct agent *g); /* from any thread */
+void agent_wake(struct agent *g);                                                               /* from any thread */
 
 /* ---- force.c ---- */
 /* Load the set again (from --policy, which is installed into STATE/policy first, or from there) and put it in force.
  * Whole or not at all: on a bad set the old one stays, an event tells. */
 int force_load(struct agent *g, struct err *e);
-void force_all(struct agent *g);                          /* host default and every live container */
+void force_all(struct agent *g);                            /* host default and every live container */
 void force_container(struct agent *g, struct container *c); /* write its policy to the kernel */
-void force_sweep(struct agent *g);                        /* kernel policies of containers that are gone */
+void force_sweep(struct agent *g);                          /* kernel policies of containers that are gone */
 
 /* ---- observe.c ---- */
 int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agent */
-void observe_held(struct agent *g, bool all);             /* let go what is known now or has waited long enough */
+void observe_held(struct agent *g, bool all);                /* let go what is known now or has waited long enough */
 void observe_loss(struct agent *g);
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */
 void held_free(struct held *h);
@@ -86,11 +86,12 @@ void engines_orphans(struct agent *g, int64_t now); /* containers without an eng
 /* ---- images.c: scans and verdicts ---- */
 struct images *images_new(struct agent *g);
 void images_free(struct images *im);
-int images_scan(struct images *im, struct str image_id, struct str ref, const char *engine, struct err *e); /* any thread */
-bool images_running(struct images *im, struct str image_id, int64_t *since);            /* any thread */
-void images_started(struct images *im, const struct container *c); /* a container of this image runs */
-void images_changed(struct images *im);                   /* policy or intel: verdicts are looked at again */
-void images_step(struct images *im, int64_t now);         /* start, reap, re-evaluate */
+int images_scan(struct images *im, struct str image_id, struct str ref, const char *engine,
+                struct err *e);                                              /* any thread */
+bool images_running(struct images *im, struct str image_id, int64_t *since); /* any thread */
+void images_started(struct images *im, const struct container *c);           /* a container of this image runs */
+void images_changed(struct images *im);           /* policy or intel: verdicts are looked at again */
+void images_step(struct images *im, int64_t now); /* start, reap, re-evaluate */
 
 /* ---- scanner.c ---- */
 int scan_start(const struct agent *g, const char *image_id, const char *engine, pid_t *ret, struct err *e);

@@ -63,7 +63,8 @@ static int take(struct arena *a, const struct option_row *o, struct str value, s
     case TIER: {
         enum sensor_tier t = str_eqc(value, "lsm") ? SENSOR_LSM : str_eqc(value, "trace") ? SENSOR_TRACE : SENSOR_AUTO;
         if (t == SENSOR_AUTO && !str_eqc(value, "auto"))
-            return err_set(e, EINVAL, "%s: expected auto, lsm or trace, found \"" STR_FMT "\"", o->name, STR_ARG(value));
+            return err_set(e, EINVAL, "%s: expected auto, lsm or trace, found \"" STR_FMT "\"", o->name,
+                           STR_ARG(value));
         *(enum sensor_tier *)at = t;
         return 0;
     }
@@ -80,12 +81,13 @@ static int read_document(struct arena *a, yaml_document_t *doc, struct config *c
         return err_set(e, EINVAL, "expected \"option: value\" lines");
     for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top; p++) {
         yaml_node_t *k = yaml_document_get_node(doc, p->key), *v = yaml_document_get_node(doc, p->value);
-        struct str name = k->type == YAML_SCALAR_NODE
-                              ? str_n((char *)k->data.scalar.value, k->data.scalar.length) : STR("");
+        struct str name =
+            k->type == YAML_SCALAR_NODE ? str_n((char *)k->data.scalar.value, k->data.scalar.length) : STR("");
         const struct option_row *o = row_of(name);
         int r;
         if (!o || str_eq(name, STR("config")))
-            return err_set(e, EINVAL, "line %zu: there is no option \"" STR_FMT "\"", k->start_mark.line + 1, STR_ARG(name));
+            return err_set(e, EINVAL, "line %zu: there is no option \"" STR_FMT "\"", k->start_mark.line + 1,
+                           STR_ARG(name));
         if (v->type == YAML_SCALAR_NODE) {
             r = take(a, o, str_n((char *)v->data.scalar.value, v->data.scalar.length), c, e);
         } else if (v->type == YAML_SEQUENCE_NODE && o->kind == LIST) {
@@ -97,7 +99,8 @@ static int read_document(struct arena *a, yaml_document_t *doc, struct config *c
                         : err_set(e, EINVAL, "%s: expected a list of texts", o->name);
             }
         } else {
-            r = err_set(e, EINVAL, "%s: expected %s", o->name, o->kind == LIST ? "a text or a list of texts" : "one value");
+            r = err_set(e, EINVAL, "%s: expected %s", o->name,
+                        o->kind == LIST ? "a text or a list of texts" : "one value");
         }
         if (r < 0)
             return err_wrap(e, "line %zu", k->start_mark.line + 1), r;
@@ -114,7 +117,8 @@ int config_read(struct arena *a, struct str text, struct config *c, struct err *
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.p, text.n);
     int r = 0;
     if (!yaml_parser_load(&parser, &doc)) {
-        r = err_set(e, EINVAL, "line %zu: %s", parser.problem_mark.line + 1, parser.problem ? parser.problem : "not YAML");
+        r = err_set(e, EINVAL, "line %zu: %s", parser.problem_mark.line + 1,
+                    parser.problem ? parser.problem : "not YAML");
     } else {
         r = read_document(a, &doc, c, e);
         yaml_document_delete(&doc);
@@ -137,9 +141,11 @@ static int arguments(struct arena *a, int argc, char **argv, bool only_config, s
         bool joined = str_split(str_sub(arg, 2, arg.n), '=', &name, &value);
         const struct option_row *o = row_of(name);
         if (str_eq(name, STR("rules")))
-            return err_set(e, EINVAL, "--rules: this version has no detection rules; controls are set by ContainerPolicy");
+            return err_set(e, EINVAL,
+                           "--rules: this version has no detection rules; controls are set by ContainerPolicy");
         if (!o)
-            return err_set(e, EINVAL, "there is no option --" STR_FMT "; bulkhead-agent --help lists them", STR_ARG(name));
+            return err_set(e, EINVAL, "there is no option --" STR_FMT "; bulkhead-agent --help lists them",
+                           STR_ARG(name));
         if (o->kind == FLAG && !joined) {
             value = STR("true");
         } else if (!joined) {
@@ -157,8 +163,11 @@ static int arguments(struct arena *a, int argc, char **argv, bool only_config, s
 
 int config_parse(struct arena *a, int argc, char **argv, struct config *ret, struct err *e)
 {
-    struct config c = {.state = "/var/lib/bulkhead", .bpf_dir = SENSOR_BPF_DIR, .learn_starts = 3,
-                       .learn_time = 600 * TIME_SECOND, .scan_time = 900 * TIME_SECOND};
+    struct config c = {.state = "/var/lib/bulkhead",
+                       .bpf_dir = SENSOR_BPF_DIR,
+                       .learn_starts = 3,
+                       .learn_time = 600 * TIME_SECOND,
+                       .scan_time = 900 * TIME_SECOND};
     struct str text;
     int r = arguments(a, argc, argv, true, &c, e);
     if (r < 0)
@@ -180,17 +189,23 @@ int config_parse(struct arena *a, int argc, char **argv, struct config *ret, str
 
 void config_help(FILE *f)
 {
-    fputs("usage: bulkhead-agent [OPTIONS]           protect the containers of this host\n"
-          "       bulkhead-agent doctor [--json]     what this host can enforce, how that was proven, and why not more\n"
-          "       bulkhead-agent engine enable|disable\n"
-          "                                          put the gate and the guard into the engine's configuration, or take them out\n"
-          "       bulkhead-agent remove              take every kernel program away: enforcement ends\n"
-          "       bulkhead-agent --version\n\noptions:\n", f);
+    fputs(
+        "usage: bulkhead-agent [OPTIONS]           protect the containers of this host\n"
+        "       bulkhead-agent doctor [--json]     what this host can enforce, how that was proven, and why not more\n"
+        "       bulkhead-agent engine enable|disable\n"
+        "                                          put the gate and the guard into the engine's configuration, or take "
+        "them out\n"
+        "       bulkhead-agent remove              take every kernel program away: enforcement ends\n"
+        "       bulkhead-agent --version\n\noptions:\n",
+        f);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char left[64];
         snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
         fprintf(f, "  %-24s %s\n", left, rows[i].help);
     }
-    fputs("\nReady: one line {\"ready\":true,...} on standard output, and sd_notify. SIGHUP loads policies again; SIGTERM ends the agent\n"
-          "and leaves enforcement in the kernel. Exit: 0 stopped, 2 wrong usage, 3 failed; doctor: 0 all essential controls work, 3 not.\n", f);
+    fputs("\nReady: one line {\"ready\":true,...} on standard output, and sd_notify. SIGHUP loads policies again; "
+          "SIGTERM ends the agent\n"
+          "and leaves enforcement in the kernel. Exit: 0 stopped, 2 wrong usage, 3 failed; doctor: 0 all essential "
+          "controls work, 3 not.\n",
+          f);
 }

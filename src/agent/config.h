@@ -24,7 +24,8 @@ struct config_list {
 };
 
 struct config {
-    const char *config, *state, *intel, *intel_key, *events, *authz_socket, *console, *token_file, *bpf_dir, *host, *scanner;
+    const char *config, *state, *intel, *intel_key, *events, *authz_socket, *console, *token_file, *bpf_dir, *host,
+        *scanner;
     struct config_list policy, engine;
     bool telemetry, json, no_scan, opens, help;
     enum sensor_tier tier;

@@ -40,7 +40,8 @@ void containers_free(struct containers *cs)
 {
     if (!cs)
         return;
-    MAP_EACH(cs->by_id, it) container_free(it->value);
+    MAP_EACH (cs->by_id, it)
+        container_free(it->value);
     map_free(cs->by_id);
     for (size_t i = 0; i < cs->roots_n; i++) {
         free(cs->roots[i].engine);
@@ -89,11 +90,13 @@ static void make_room(struct containers *cs)
     if (map_count(cs->by_id) < CONTAINERS_MAX)
         return;
     struct container *oldest = NULL;
-    MAP_EACH(cs->by_id, it)
-    {
+    MAP_EACH (cs->by_id, it) {
         struct container *c = it->value;
         int64_t age = c->removed ? c->removed : c->running ? TIME_NEVER : c->seen;
-        int64_t than = !oldest ? TIME_NEVER : oldest->removed ? oldest->removed : oldest->running ? TIME_NEVER : oldest->seen;
+        int64_t than = !oldest           ? TIME_NEVER
+                       : oldest->removed ? oldest->removed
+                       : oldest->running ? TIME_NEVER
+                                         : oldest->seen;
         if (!oldest || age < than)
             oldest = c;
     }
@@ -209,7 +212,8 @@ struct container *containers_learn(struct containers *cs, const struct subject *
     c->seen = now;
     bool same = c->known && str_eq(merged.name, old.name) && str_eq(merged.image, old.image) &&
                 str_eq(merged.image_id, old.image_id) && str_eq(merged.image_digest, old.image_digest) &&
-                str_eq(merged.engine, old.engine) && labels_equal(merged.labels, old.labels) && names_equal(&merged, &old);
+                str_eq(merged.engine, old.engine) && labels_equal(merged.labels, old.labels) &&
+                names_equal(&merged, &old);
     if (changed)
         *changed = !same;
     if (same)

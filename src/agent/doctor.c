@@ -1,5 +1,6 @@
-/* bulkhead-agent doctor: what this host can enforce, control by control, how it was proven, and why not more. The kernel's
- * part is proven by sensor_doctor(): probes that do the thing; the rest is asked of the engine and read from the kernel. */
+/* bulkhead-agent doctor: what this host can enforce, control by control, how it was proven, and why not more. The
+ * kernel's part is proven by sensor_doctor(): probes that do the thing; the rest is asked of the engine and read from
+ * the kernel. */
 #include "agent/agent.h"
 
 #include "base/cleanup.h"
@@ -74,7 +75,8 @@ static const char *cgroups(struct arena *a)
         return "v2";
     if (statfs("/sys/fs/cgroup/unified", &s) == 0 && s.f_type == v2)
         return "v1 with v2 beside it (hybrid)";
-    return fs_exists("/sys/fs/cgroup/memory") || fs_exists("/sys/fs/cgroup/pids") ? "v1" : arena_printf(a, "none found");
+    return fs_exists("/sys/fs/cgroup/memory") || fs_exists("/sys/fs/cgroup/pids") ? "v1"
+                                                                                  : arena_printf(a, "none found");
 }
 
 static void host_facts(struct facts *f)
@@ -96,7 +98,11 @@ static void host_facts(struct facts *f)
         fact(f, "unprivileged bpf", "allowed", "kernel.unprivileged_bpf_disabled=1 closes it");
     const char *io_uring = read_line(f->a, "/proc/sys/kernel/io_uring_disabled");
     if (io_uring)
-        fact(f, "io_uring", !strcmp(io_uring, "0") ? "allowed for all" : !strcmp(io_uring, "1") ? "for a group only" : "disabled", NULL);
+        fact(f, "io_uring",
+             !strcmp(io_uring, "0")   ? "allowed for all"
+             : !strcmp(io_uring, "1") ? "for a group only"
+                                      : "disabled",
+             NULL);
 }
 
 /* ---- facts of the engines ---- */
@@ -140,24 +146,33 @@ static void engine_facts(struct facts *f, const char *url)
     struct docker_version version;
     struct err e = ERR_INIT;
     const char *name = arena_printf(f->a, "engine %s", url);
-    if (docker_open(url, &d, &e) < 0 || docker_info(d, f->a, &info, &e) < 0 || docker_version(d, f->a, &version, &e) < 0) {
+    if (docker_open(url, &d, &e) < 0 || docker_info(d, f->a, &info, &e) < 0 ||
+        docker_version(d, f->a, &version, &e) < 0) {
         fact(f, name, arena_printf(f->a, "%s", e.msg), "containers are seen by the kernel alone, without names");
         docker_close(d);
         return;
     }
-    fact(f, name, arena_printf(f->a, "docker " STR_FMT ", api " STR_FMT, STR_ARG(version.version), STR_ARG(version.api)),
-         engine_is_old(version.version) ? "older than 29.3.1: it hides large requests from plugins (CVE-2026-34040); the gate refuses what it cannot see" : NULL);
-    bool gate = listed(info.authz, info.authz_n, PLUGIN_NAME), guard = listed(info.runtimes, info.runtimes_n, "bulkhead");
+    fact(f, name,
+         arena_printf(f->a, "docker " STR_FMT ", api " STR_FMT, STR_ARG(version.version), STR_ARG(version.api)),
+         engine_is_old(version.version) ? "older than 29.3.1: it hides large requests from plugins (CVE-2026-34040); "
+                                          "the gate refuses what it cannot see"
+                                        : NULL);
+    bool gate = listed(info.authz, info.authz_n, PLUGIN_NAME),
+         guard = listed(info.runtimes, info.runtimes_n, "bulkhead");
     bool first = str_eqc(info.default_runtime, "bulkhead");
     fact(f, "  authorization plugins", joined(f->a, info.authz, info.authz_n),
          gate ? NULL : "bulkhead-agent engine enable registers the gate: until then any image may run");
     fact(f, "  default runtime", arena_cstr(f->a, info.default_runtime),
-         first ? NULL : guard ? "bulkhead is registered but not the default: restarts pass the gate by"
-                              : "bulkhead-agent engine enable registers the guard: until then restarts and direct starts pass the gate by");
+         first   ? NULL
+         : guard ? "bulkhead is registered but not the default: restarts pass the gate by"
+                 : "bulkhead-agent engine enable registers the guard: until then restarts and direct starts pass the "
+                   "gate by");
     bool overlay = str_eqc(info.driver, "overlay2") || str_eqc(info.driver, "overlayfs");
-    fact(f, "  storage driver", arena_cstr(f->a, info.driver), overlay ? NULL : "drift control is unavailable: it needs overlay2");
+    fact(f, "  storage driver", arena_cstr(f->a, info.driver),
+         overlay ? NULL : "drift control is unavailable: it needs overlay2");
     fact(f, "  security options", joined(f->a, info.security, info.security_n), NULL);
-    fact(f, "  cgroups", arena_printf(f->a, "v" STR_FMT ", " STR_FMT, STR_ARG(info.cgroup_version), STR_ARG(info.cgroup_driver)), NULL);
+    fact(f, "  cgroups",
+         arena_printf(f->a, "v" STR_FMT ", " STR_FMT, STR_ARG(info.cgroup_version), STR_ARG(info.cgroup_driver)), NULL);
     docker_close(d);
 }
 
@@ -238,15 +253,17 @@ static void print_table(const struct sensor_report *r, const char *error, const 
         for (size_t i = 0; i < r->controls_n; i++) {
             const struct sensor_control *c = &r->controls[i];
             printf("  %-15s %-12s %-9s " STR_FMT "; " STR_FMT "\n", event_control_name(c->control),
-                   c->available ? event_level_name(c->level) : "unavailable", c->survives ? "stays" : "ends", STR_ARG(c->how), STR_ARG(c->proof));
+                   c->available ? event_level_name(c->level) : "unavailable", c->survives ? "stays" : "ends",
+                   STR_ARG(c->how), STR_ARG(c->proof));
             if (c->why_not_more.n)
                 printf("  %-38s   not more: " STR_FMT "\n", "", STR_ARG(c->why_not_more));
         }
         for (size_t i = 0; i < r->notes_n; i++)
             printf("%s  " STR_FMT "\n", i ? "" : "\nLimits of this host\n", STR_ARG(r->notes[i]));
     }
-    printf("\nLevels: block refused inline; kill killed before the next instruction; detect seen and reported only.\n%s\n",
-           fine ? "Everything essential works." : "Something essential does not work on this host.");
+    printf(
+        "\nLevels: block refused inline; kill killed before the next instruction; detect seen and reported only.\n%s\n",
+        fine ? "Everything essential works." : "Something essential does not work on this host.");
 }
 
 int doctor_main(int argc, char **argv)
@@ -274,7 +291,8 @@ int doctor_main(int argc, char **argv)
     for (size_t i = 0; i < c.engine.n; i++)
         engine_facts(&f, c.engine.v[i]);
     if (!c.engine.n)
-        fact(&f, "engine", "none (no /var/run/docker.sock)", "with an engine the agent would add names, the gate and the guard");
+        fact(&f, "engine", "none (no /var/run/docker.sock)",
+             "with an engine the agent would add names, the gate and the guard");
     const struct sensor_report *r = sensor_doctor(a, c.bpf_dir, &report, &e) < 0 ? NULL : &report;
     bool fine = r && works(r);
     if (c.json)

@@ -93,7 +93,8 @@ static void ended(struct agent *g, struct watch *m)
     } else {
         char detail[64];
         uint64_t code;
-        int n = str_u64(m->text, &code) == 0 ? snprintf(detail, sizeof(detail), "{\"exit_code\":%" PRIu64 "}", code) : 0;
+        int n =
+            str_u64(m->text, &code) == 0 ? snprintf(detail, sizeof(detail), "{\"exit_code\":%" PRIu64 "}", code) : 0;
         life(g, c, m->time, "Container ended", str_n(detail, (size_t)n));
     }
     g->status_changed = true;

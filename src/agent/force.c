@@ -109,8 +109,10 @@ static void tell_loaded(struct agent *g, bool first)
         json_w_str(&w, notices[i]);
     json_w_end(&w);
     json_w_end(&w);
-    say(g, EVENT_TYPE_policy, CONTROL_none, SEVERITY_info, ACTION_off, first ? "Policies loaded" : "Policies changed", buf_str(&b));
-    log_info("%zu policy documents in force, revision " STR_FMT, n, STR_ARG(str_sub(policy_set_revision(g->policies), 0, 12)));
+    say(g, EVENT_TYPE_policy, CONTROL_none, SEVERITY_info, ACTION_off, first ? "Policies loaded" : "Policies changed",
+        buf_str(&b));
+    log_info("%zu policy documents in force, revision " STR_FMT, n,
+             STR_ARG(str_sub(policy_set_revision(g->policies), 0, 12)));
     for (size_t i = 0; i < notes; i++)
         log_warn(STR_FMT, STR_ARG(notices[i]));
 }
@@ -125,8 +127,8 @@ static bool console_rules(const struct agent *g)
     return g->uplink && fs_exists(path);
 }
 
-/* The console's set carries the revision of each document as a comment (install.c); equal documents are an equal set, so
- * this is the gate's set with the numbers that people know. */
+/* The console's set carries the revision of each document as a comment (install.c); equal documents are an equal set,
+ * so this is the gate's set with the numbers that people know. */
 static int with_revisions(const struct agent *g, struct policy_set **ret, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(POLICY_ARENA * 2);
@@ -177,12 +179,14 @@ int force_load(struct agent *g, struct err *e)
     if (r < 0) {
         if (strcmp(g->policy_error, e->msg)) { /* the same fault is told once */
             snprintf(g->policy_error, sizeof(g->policy_error), "%s", e->msg);
-            say_problem(g, EVENT_TYPE_policy, g->policies ? "Policies refused, the old ones stay" : "Policies refused", e->msg);
+            say_problem(g, EVENT_TYPE_policy, g->policies ? "Policies refused, the old ones stay" : "Policies refused",
+                        e->msg);
         }
         g->status_changed = true;
         return r;
     }
-    bool same = g->policies && !g->policy_error[0] && str_eq(policy_set_revision(set), policy_set_revision(g->policies));
+    bool same =
+        g->policies && !g->policy_error[0] && str_eq(policy_set_revision(set), policy_set_revision(g->policies));
     g->policy_error[0] = '\0';
     if (same) {
         policy_set_unref(set);

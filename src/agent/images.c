@@ -1,5 +1,5 @@
-/* Scans and verdicts: one scan at a time, in a child with low priority; the gate's own decision is the verdict. Verdicts of
- * images that run are looked at again when policy or intel change and when their time is over. */
+/* Scans and verdicts: one scan at a time, in a child with low priority; the gate's own decision is the verdict.
+ * Verdicts of images that run are looked at again when policy or intel change and when their time is over. */
 #include "agent/agent.h"
 
 #include "base/cleanup.h"
@@ -43,7 +43,7 @@ struct images {
     struct job *queue;
     size_t queued;
     struct map *by_id;
-    struct job *now;      /* being scanned */
+    struct job *now; /* being scanned */
     pid_t child;
     int64_t child_since;
     bool dirty;
@@ -91,7 +91,8 @@ void images_free(struct images *im)
         job_free(j);
     }
     job_free(im->now);
-    MAP_EACH(im->by_id, it) image_free(it->value);
+    MAP_EACH (im->by_id, it)
+        image_free(it->value);
     map_free(im->by_id);
     pthread_mutex_destroy(&im->lock);
     free(im);
@@ -207,7 +208,8 @@ static void tell(struct images *im, const struct image *i, const struct gate_dec
     if (v) {
         json_w_kstr(&w, "policy_revision", v->policy_revision);
         json_w_kstr(&w, "intel_revision", v->intel_revision.n ? v->intel_revision : STR_NONE);
-        json_w_kstr(&w, "valid_until", v->valid_until == TIME_NEVER ? STR_NONE : str_c(time_format(v->valid_until, until)));
+        json_w_kstr(&w, "valid_until",
+                    v->valid_until == TIME_NEVER ? STR_NONE : str_c(time_format(v->valid_until, until)));
         json_w_ki64(&w, "reasons_total", (int64_t)v->reasons_n);
         json_w_karray(&w, "reasons");
         for (size_t k = 0; k < v->reasons_n && k < 10; k++)
@@ -250,7 +252,9 @@ static void decide(struct images *im, struct image *i, bool scanned)
              allow ? "Image scanned: allowed" : "Image scanned: denied");
     else if (i->decided && i->allow != allow)
         tell(im, i, &d, allow ? SEVERITY_info : SEVERITY_high, allow ? ACTION_off : ACTION_alert,
-             allow ? "Image is allowed now" : i->running ? "Running image is no longer allowed" : "Image is no longer allowed");
+             allow        ? "Image is allowed now"
+             : i->running ? "Running image is no longer allowed"
+                          : "Image is no longer allowed");
     else if (!i->decided && !allow && i->running)
         tell(im, i, &d, SEVERITY_high, ACTION_alert, "Running image has no allow verdict");
     i->decided = true;
@@ -265,9 +269,11 @@ static void report(struct images *im, const struct image *i)
         return;
     _cleanup_(arena_freep) struct arena *a = arena_new(REPORT_MAX * 3);
     _cleanup_(buf_fini) struct buf b = BUF_INIT(REPORT_MAX + (1u << 20));
-    if (fs_read(a, arena_printf(a, "%s/" STR_FMT ".json", g->inventories_dir, STR_ARG(hex)), REPORT_MAX, &scan, NULL) < 0)
+    if (fs_read(a, arena_printf(a, "%s/" STR_FMT ".json", g->inventories_dir, STR_ARG(hex)), REPORT_MAX, &scan, NULL) <
+        0)
         return;
-    if (fs_read(a, arena_printf(a, "%s/verdicts/" STR_FMT ".json", g->config.state, STR_ARG(hex)), 4u << 20, &verdict, NULL) < 0)
+    if (fs_read(a, arena_printf(a, "%s/verdicts/" STR_FMT ".json", g->config.state, STR_ARG(hex)), 4u << 20, &verdict,
+                NULL) < 0)
         verdict = STR("null");
     struct json_writer w = JSON_WRITER(&b);
     json_w_object(&w);
@@ -408,4 +414,3 @@ void images_step(struct images *im, int64_t now)
     next_scan(im);
     again(im, now);
 }
-

@@ -1,4 +1,5 @@
-/* Events that bulkhead-runc left in STATE/inbox (it works while the agent is dead): one JSON file each, journaled and removed. */
+/* Events that bulkhead-runc left in STATE/inbox (it works while the agent is dead): one JSON file each, journaled and
+ * removed. */
 #include "agent/agent.h"
 
 #include "base/cleanup.h"
@@ -48,11 +49,11 @@ static void read_process(struct arena *a, const struct json_value *v, struct eve
         p->started = 0;
     if (args && args->type == JSON_ARRAY) {
         p->args = arena_array(a, args->count + 1, sizeof(*p->args));
-        JSON_EACH(args, it) p->args[p->args_n++] = json_str(it);
+        JSON_EACH (args, it)
+            p->args[p->args_n++] = json_str(it);
     }
     p->parents = arena_array(a, PARENTS_MAX, sizeof(*p->parents));
-    JSON_EACH(parents, it)
-    {
+    JSON_EACH (parents, it) {
         if (p->parents_n == PARENTS_MAX)
             break;
         p->parents[p->parents_n++] =
@@ -76,8 +77,8 @@ int inbox_event(struct arena *a, struct str text, struct event *ret, struct err 
         return err_set(e, EBADMSG, "not an event: a name is not in its list");
     if ((outcome == OUTCOME_prevented && level != LEVEL_block) || (outcome == OUTCOME_killed && level != LEVEL_kill) ||
         (outcome == OUTCOME_responded && level != LEVEL_respond))
-        return err_set(e, EBADMSG, "not an event: outcome %s with level %s", event_outcome_name((enum event_outcome)outcome),
-                       event_level_name((enum event_level)level));
+        return err_set(e, EBADMSG, "not an event: outcome %s with level %s",
+                       event_outcome_name((enum event_outcome)outcome), event_level_name((enum event_level)level));
     struct event ev = {.type = (enum event_type)type,
                        .control = (enum event_control)control,
                        .rule = json_str(json_get(v, "rule")),

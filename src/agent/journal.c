@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define RESERVE     4096u        /* numbers reserved on disk at a time */
-#define FLUSH_BYTES (64u << 10)  /* lines are collected up to here */
-#define STALL_BYTES (4u << 20)   /* what waits for a reader of standard output that does not read */
+#define RESERVE     4096u       /* numbers reserved on disk at a time */
+#define FLUSH_BYTES (64u << 10) /* lines are collected up to here */
+#define STALL_BYTES (4u << 20)  /* what waits for a reader of standard output that does not read */
 #define SEQ_MAGIC   "bhseq01\n"
 
 struct seq_file { /* mapped: survives kill -9 to the last number */
@@ -190,7 +190,8 @@ static void out_flush(struct journal *j)
         if (w < 0 && errno == EAGAIN)
             break;
         if (w < 0) {
-            out_failed(j, done, errno == ENOSPC ? "no space for the events file" : "events output could not be written");
+            out_failed(j, done,
+                       errno == ENOSPC ? "no space for the events file" : "events output could not be written");
             return;
         }
         done += (size_t)w;
@@ -324,7 +325,8 @@ static void spool_flush(struct journal *j)
     struct segment dropped;
     int r = segments_append(&j->segments, buf_str(&s->lines), s->first, s->last, s->count);
     if (r < 0)
-        sink_lose(s, s->first, s->last, s->count, r == -ENOSPC ? "no space for the spool" : "the spool could not be written");
+        sink_lose(s, s->first, s->last, s->count,
+                  r == -ENOSPC ? "no space for the spool" : "the spool could not be written");
     sink_reset(s);
     while (segments_drop(&j->segments, &dropped)) {
         j->dropped += dropped.count;
@@ -371,8 +373,7 @@ int journal_open(const struct journal_opts *opts, struct journal **ret, struct e
     if ((j->dirfd = open(opts->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         return err_errno(e, "%s", opts->dir);
     uint64_t max = opts->spool_max ? opts->spool_max : JOURNAL_SPOOL_MAX;
-    if ((r = segments_open(&j->segments, j->dirfd, max, e)) < 0 || (r = seq_open(j, e)) < 0 ||
-        (r = out_open(j, e)) < 0)
+    if ((r = segments_open(&j->segments, j->dirfd, max, e)) < 0 || (r = seq_open(j, e)) < 0 || (r = out_open(j, e)) < 0)
         return r;
     *ret = TAKE(j);
     return 0;

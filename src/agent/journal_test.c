@@ -39,7 +39,8 @@ static int teardown(void **state)
 
 static struct journal *open_journal(const struct place *p, bool spool, uint64_t max)
 {
-    struct journal_opts o = {.dir = p->journal, .events = p->events, .spool = spool, .spool_max = max, .host = STR("node-1")};
+    struct journal_opts o = {
+        .dir = p->journal, .events = p->events, .spool = spool, .spool_max = max, .host = STR("node-1")};
     struct journal *j = NULL;
     struct err e = ERR_INIT;
     if (journal_open(&o, &j, &e) < 0)
@@ -242,7 +243,7 @@ static void batches_and_acknowledgements(void **state)
     int dirfd = open(p->journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     uint64_t last = 0, acked;
     size_t total = 0;
-    for (int n; ;) {
+    for (int n;;) {
         _cleanup_(buf_fini) struct buf b = BUF_INIT(2u << 20);
         uint64_t upto = last;
         n = journal_read(dirfd, last, 100, 256u << 10, &b, &upto, NULL);

@@ -12,10 +12,9 @@
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
 
-#define READY_WAIT   (5 * TIME_SECOND)  /* for engines to answer, before the agent says that it is ready */
-#define RELOAD_DELAY (TIME_SECOND / 5)  /* an editor writes several times */
+#define READY_WAIT   (5 * TIME_SECOND) /* for engines to answer, before the agent says that it is ready */
+#define RELOAD_DELAY (TIME_SECOND / 5) /* an editor writes several times */
 #define STATUS_EVERY (300 * TIME_SECOND)
-
 
 static void say_ready(struct loop *l)
 {
@@ -39,7 +38,8 @@ static void say_ready(struct loop *l)
         json_w_end(&w);
     }
     json_w_end(&w);
-    json_w_kstr(&w, "authz_socket", g->plugin ? str_c(g->config.authz_socket ? g->config.authz_socket : PLUGIN_SOCKET) : STR_NONE);
+    json_w_kstr(&w, "authz_socket",
+                g->plugin ? str_c(g->config.authz_socket ? g->config.authz_socket : PLUGIN_SOCKET) : STR_NONE);
     json_w_ki64(&w, "containers", (int64_t)containers_count(g->containers));
     json_w_kstr(&w, "policy_revision", policy_set_revision(g->policies));
     json_w_kbool(&w, "console", g->uplink != NULL);
@@ -204,4 +204,3 @@ int loop_run(struct loop *l, struct err *e)
     }
     return 0;
 }
-

@@ -20,7 +20,7 @@ struct loop {
     struct learned learned;
     int epoll, signals, inotify;
     int inbox_watch;
-    int64_t reload_at;  /* monotonic; 0: nothing changed */
+    int64_t reload_at; /* monotonic; 0: nothing changed */
     bool ready;
     char console_said[512];
 };
@@ -28,9 +28,9 @@ struct loop {
 enum { ON_SIGNAL, ON_SENSOR, ON_WATCHERS, ON_INOTIFY, ON_WAKE, ON_UPLINK }; /* what a descriptor means */
 
 int setup_all(struct loop *l, struct err *e);
-void setup_undo(struct loop *l);         /* all of it, also when setup_all() got half way */
+void setup_undo(struct loop *l);          /* all of it, also when setup_all() got half way */
 void setup_watch_folders(struct loop *l); /* again after a folder may have been replaced */
-void setup_take_learned(struct loop *l); /* what the gate's threads left for us */
+void setup_take_learned(struct loop *l);  /* what the gate's threads left for us */
 
 int loop_run(struct loop *l, struct err *e);
 

@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#define HOLD_MAX    512u                  /* events that wait for the name of their container */
+#define HOLD_MAX    512u /* events that wait for the name of their container */
 #define HOLD_TIME   (2 * TIME_SECOND)
 #define HOLD_BYTES  (4u << 20)
 #define EVENT_ARENA (4u << 20)
@@ -33,10 +33,12 @@ static const char *where(uint32_t flags)
 static void learn(struct agent *g, const struct container *c, const struct sensor_event *ev)
 {
     const struct bh_event *r = ev->raw;
-    const uint32_t never = BH_FILE_UPPER | BH_FILE_TMPFS | BH_FILE_MEMFD | BH_FILE_DELETED | BH_FILE_UNRESOLVED | BH_FILE_INTERP;
+    const uint32_t never =
+        BH_FILE_UPPER | BH_FILE_TMPFS | BH_FILE_MEMFD | BH_FILE_DELETED | BH_FILE_UNRESOLVED | BH_FILE_INTERP;
     const char *lies = where(r->file.flags);
     if (ev->type != EVENT_TYPE_exec || c->force.mode != MODE_LEARN || !c->s.image_id.n || !lies ||
-        (r->file.flags & never) || ev->control == CONTROL_drift || ev->control == CONTROL_fileless || r->truncated & BH_TRUNCATED_EXE)
+        (r->file.flags & never) || ev->control == CONTROL_drift || ev->control == CONTROL_fileless ||
+        r->truncated & BH_TRUNCATED_EXE)
         return;
     struct profile_seen s = {.path = ev->exe, .uid = r->ns_uid, .where = lies};
     if (r->parents_n)
@@ -74,7 +76,8 @@ static void track(struct agent *g, const struct sensor_event *ev)
 {
     const struct bh_event *r = ev->raw;
     if (ev->type == EVENT_TYPE_exec && ev->outcome != OUTCOME_prevented && ev->outcome != OUTCOME_killed) {
-        struct process p = {.pid = r->pid, .ppid = r->ppid, .uid = r->uid, .started = ev->started, .exe = ev->exe, .args = ev->args};
+        struct process p = {
+            .pid = r->pid, .ppid = r->ppid, .uid = r->uid, .started = ev->started, .exe = ev->exe, .args = ev->args};
         if (ev->id.n == IDENTITY_TEXT - 1)
             memcpy(p.id, ev->id.p, ev->id.n);
         processes_exec(g->tree, &p);
@@ -204,7 +207,8 @@ int observe_event(void *ctx, const struct sensor_event *ev)
 void observe_loss(struct agent *g)
 {
     struct sensor_loss loss;
-    static const char *const what[] = {"the kernel's ring of alerts was full", "the kernel's ring of telemetry was full"};
+    static const char *const what[] = {"the kernel's ring of alerts was full",
+                                       "the kernel's ring of telemetry was full"};
     if (!g->sensor || sensor_loss(g->sensor, &loss, NULL) < 0)
         return;
     for (size_t i = 0; i < 2; i++) {

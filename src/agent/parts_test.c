@@ -16,7 +16,11 @@ static void reads_options(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
     struct config c = {0};
     struct err e = ERR_INIT;
-    assert_int_equal(config_read(a, STR("state: /x\npolicy: [/a, /b]\nengine: unix:///s\ntelemetry: true\nlearn-time: 2h\ntier: lsm\n"), &c, &e), 0);
+    assert_int_equal(
+        config_read(a,
+                    STR("state: /x\npolicy: [/a, /b]\nengine: unix:///s\ntelemetry: true\nlearn-time: 2h\ntier: lsm\n"),
+                    &c, &e),
+        0);
     assert_string_equal(c.state, "/x");
     assert_int_equal(c.policy.n, 2);
     assert_string_equal(c.policy.v[1], "/b");
@@ -41,7 +45,8 @@ static void reads_options(void **state)
         if (!str_has(str_c(e.msg), str_c(bad[i].error)))
             fail_msg("%s: %s", bad[i].text, e.msg);
     }
-    char *const argv[] = {(char[]){"bulkhead-agent"}, (char[]){"--state=/y"}, (char[]){"--events"}, (char[]){"-"}, (char[]){"--telemetry"}};
+    char *const argv[] = {(char[]){"bulkhead-agent"}, (char[]){"--state=/y"}, (char[]){"--events"}, (char[]){"-"},
+                          (char[]){"--telemetry"}};
     assert_int_equal(config_parse(a, 5, (char **)argv, &c, &e), 0);
     assert_string_equal(c.state, "/y");
     assert_string_equal(c.events, "-");
@@ -66,10 +71,12 @@ static void takes_only_events(void **state)
                         : !strcmp(outcomes[o], "killed")    ? !strcmp(levels[l], "kill")
                         : !strcmp(outcomes[o], "responded") ? !strcmp(levels[l], "respond")
                                                             : true;
-            struct str text = arena_strf(a, "{\"id\":null,\"time\":\"2026-11-23T17:00:00Z\",\"type\":\"gate\",\"control\":\"image\",\"rule\":\"x\","
-                                            "\"severity\":\"high\",\"action\":\"block\",\"level\":\"%s\",\"outcome\":\"%s\","
-                                            "\"container\":{\"id\":\"" HEX "\",\"name\":\"web\",\"labels\":{\"a\":\"b\"}},\"detail\":{\"k\":[1]}}",
-                                         levels[l], outcomes[o]);
+            struct str text = arena_strf(
+                a,
+                "{\"id\":null,\"time\":\"2026-11-23T17:00:00Z\",\"type\":\"gate\",\"control\":\"image\",\"rule\":\"x\","
+                "\"severity\":\"high\",\"action\":\"block\",\"level\":\"%s\",\"outcome\":\"%s\","
+                "\"container\":{\"id\":\"" HEX "\",\"name\":\"web\",\"labels\":{\"a\":\"b\"}},\"detail\":{\"k\":[1]}}",
+                levels[l], outcomes[o]);
             assert_int_equal(inbox_event(a, text, &ev, NULL), fine ? 0 : -EBADMSG);
             if (!fine)
                 continue;
@@ -83,10 +90,17 @@ static void takes_only_events(void **state)
 static void refuses_other_files(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "{}", "[]", "{\"type\":\"gate\"}",
-                                      "{\"type\":\"nonsense\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\",\"outcome\":\"prevented\"}",
-                                      "{\"type\":\"unknown\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\",\"outcome\":\"prevented\"}",
-                                      "{\"type\":\"gate\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\",\"outcome\":\"prevented\",\"container\":{\"id\":\"../x\"}}"};
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"type\":\"gate\"}",
+        "{\"type\":\"nonsense\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\","
+        "\"outcome\":\"prevented\"}",
+        "{\"type\":\"unknown\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\","
+        "\"outcome\":\"prevented\"}",
+        "{\"type\":\"gate\",\"control\":\"image\",\"severity\":\"high\",\"action\":\"block\",\"level\":\"block\","
+        "\"outcome\":\"prevented\",\"container\":{\"id\":\"../x\"}}"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
         struct event ev;
@@ -100,9 +114,15 @@ static void reads_what_docker_keeps(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
     struct subject s;
     /* shape of config.v2.json as dockerd 20.10 writes it */
-    assert_int_equal(containers_parse_docker(a, STR("{\"StreamConfig\":{},\"State\":{\"Running\":true,\"Pid\":812},\"ID\":\"" HEX "\",\"Created\":\"2026-11-23T17:00:00Z\","
-                                                    "\"Config\":{\"Image\":\"shop/web:7\",\"Labels\":{\"team\":\"shop\"}},\"Image\":\"sha256:" HEX "\",\"Name\":\"/web-1\"}"),
-                                             &s, NULL), 0);
+    assert_int_equal(
+        containers_parse_docker(
+            a,
+            STR("{\"StreamConfig\":{},\"State\":{\"Running\":true,\"Pid\":812},\"ID\":\"" HEX
+                "\",\"Created\":\"2026-11-23T17:00:00Z\","
+                "\"Config\":{\"Image\":\"shop/web:7\",\"Labels\":{\"team\":\"shop\"}},\"Image\":\"sha256:" HEX
+                "\",\"Name\":\"/web-1\"}"),
+            &s, NULL),
+        0);
     assert_true(str_eqc(s.name, "web-1"));
     assert_true(str_eqc(s.image, "shop/web:7"));
     assert_true(str_eqc(s.image_id, "sha256:" HEX));
@@ -146,8 +166,9 @@ static void containers_remember(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_options),       cmocka_unit_test(takes_only_events),   cmocka_unit_test(refuses_other_files),
-        cmocka_unit_test(reads_what_docker_keeps), cmocka_unit_test(containers_remember),
+        cmocka_unit_test(reads_options),       cmocka_unit_test(takes_only_events),
+        cmocka_unit_test(refuses_other_files), cmocka_unit_test(reads_what_docker_keeps),
+        cmocka_unit_test(containers_remember),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static const char *scanner(const struct agent *g, char out[static 4096])
     return "bulkhead";
 }
 
-static void paths_of(const struct agent *g, const char *id, char fresh[static 4096], char story[static 4096], char final[static 4096])
+static void paths_of(const struct agent *g, const char *id, char fresh[static 4096], char story[static 4096],
+                     char final[static 4096])
 {
     snprintf(fresh, 4096, "%s/.%.64s.new", g->inventories_dir, id + 7);
     snprintf(story, 4096, "%s/.%.64s.err", g->inventories_dir, id + 7);
@@ -40,8 +41,10 @@ int scan_start(const struct agent *g, const char *image_id, const char *engine, 
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
     paths_of(g, image_id, fresh, story, final);
     unlink(fresh);
-    const char *db = arena_printf(a, "%s/intel.db", g->config.state), *key = arena_printf(a, "%s/intel.pub", g->config.state);
-    const char *argv[16] = {"bulkhead", "scan", arena_printf(a, "docker:%s", image_id), "--format", "json", "--quiet", "--output", fresh};
+    const char *db = arena_printf(a, "%s/intel.db", g->config.state),
+               *key = arena_printf(a, "%s/intel.pub", g->config.state);
+    const char *argv[16] = {"bulkhead", "scan", arena_printf(a, "docker:%s", image_id), "--format", "json", "--quiet",
+                            "--output", fresh};
     size_t n = 8;
     if (fs_exists(db) && fs_exists(key)) {
         argv[n++] = "--intel";
@@ -78,7 +81,7 @@ int scan_start(const struct agent *g, const char *image_id, const char *engine, 
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
     if (r != 0) {
-        
+
         return err_set(e, r, "%s: %s", path, strerror(r));
     }
     setpriority(PRIO_PROCESS, (id_t)child, 10);
@@ -109,7 +112,9 @@ static int check_report(const char *path, const char *id, struct err *e)
         if ((r = json_next(j, e)) < 0)
             return r;
         return r == JSON_STRING && str_eqc(json_text(j), id)
-                   ? 0 : err_set(e, EBADMSG, "the scan's report is about another image: " STR_FMT, STR_ARG(str_sub(json_text(j), 0, 80)));
+                   ? 0
+                   : err_set(e, EBADMSG, "the scan's report is about another image: " STR_FMT,
+                             STR_ARG(str_sub(json_text(j), 0, 80)));
     }
     return r < 0 ? r : err_set(e, EBADMSG, "the scan's report has no image_id");
 }

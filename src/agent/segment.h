@@ -15,7 +15,7 @@ struct segment {
 };
 
 struct segments {
-    int dirfd, fd;           /* fd: the newest, -1 when none is open */
+    int dirfd, fd; /* fd: the newest, -1 when none is open */
     struct segment *v;
     size_t n, cap;
     uint64_t bytes, events, max, acked;

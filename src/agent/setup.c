@@ -86,7 +86,8 @@ static void up_changed(void *ctx)
     struct loop *l = ctx;
     const struct uplink_info *u = uplink_info(l->g->uplink);
     char text[512];
-    snprintf(text, sizeof(text), "%s%s%.*s", uplink_phase_name(u->phase), u->story.n ? ": " : "", (int)(u->story.n < 400 ? u->story.n : 400), u->story.n ? u->story.p : "");
+    snprintf(text, sizeof(text), "%s%s%.*s", uplink_phase_name(u->phase), u->story.n ? ": " : "",
+             (int)(u->story.n < 400 ? u->story.n : 400), u->story.n ? u->story.p : "");
     if (strcmp(text, l->console_said)) { /* the same is not said twice */
         snprintf(l->console_said, sizeof(l->console_said), "%s", text);
         log_info("console: %s", text);
@@ -127,7 +128,8 @@ static int folders(struct agent *g, struct err *e)
     g->inbox_dir = path_in(s, "inbox");
     g->inventories_dir = path_in(s, "inventories");
     _cleanup_free_ char *verdicts = path_in(s, "verdicts");
-    const char *const all[] = {g->profiles_dir, g->containers_dir, g->policy_dir, g->inbox_dir, g->inventories_dir, verdicts};
+    const char *const all[] = {g->profiles_dir, g->containers_dir,  g->policy_dir,
+                               g->inbox_dir,    g->inventories_dir, verdicts};
     if (r == 0 && chmod(s, 0700) < 0)
         r = err_errno(e, "%s", s);
     for (size_t i = 0; i < ARRAY_LEN(all) && r == 0; i++)
@@ -149,7 +151,8 @@ static int watch_fd(struct loop *l, int fd, uint32_t what, struct err *e)
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? err_errno(e, "epoll") : 0;
 }
 
-/* Folders whose change means: load policies again. Repeated after each load, because a folder may have been replaced. */
+/* Folders whose change means: load policies again. Repeated after each load, because a folder may have been replaced.
+ */
 void setup_watch_folders(struct loop *l)
 {
     struct agent *g = l->g;
@@ -165,7 +168,8 @@ void setup_watch_folders(struct loop *l)
 
 static int open_sensor(struct agent *g)
 {
-    struct sensor_opts o = {.bpf_dir = g->config.bpf_dir, .tier = g->config.tier, .opens = g->config.opens, .host = g->config.telemetry};
+    struct sensor_opts o = {
+        .bpf_dir = g->config.bpf_dir, .tier = g->config.tier, .opens = g->config.opens, .host = g->config.telemetry};
     struct err e = ERR_INIT;
     int r = sensor_open(&o, &g->sensor, &e);
     if (r < 0) {
@@ -264,8 +268,9 @@ static void tell_started(struct agent *g)
                      event_level_name(sensor_control_level(sensor_tier(g->sensor), (enum event_control)c)));
     json_w_end(&w);
     json_w_end(&w);
-    say(g, EVENT_TYPE_agent, CONTROL_none, g->sensor ? SEVERITY_info : SEVERITY_high, g->sensor ? ACTION_off : ACTION_alert,
-        g->sensor ? "Agent started" : "Agent started without a kernel sensor", buf_str(&b));
+    say(g, EVENT_TYPE_agent, CONTROL_none, g->sensor ? SEVERITY_info : SEVERITY_high,
+        g->sensor ? ACTION_off : ACTION_alert, g->sensor ? "Agent started" : "Agent started without a kernel sensor",
+        buf_str(&b));
 }
 
 int setup_all(struct loop *l, struct err *e)
@@ -288,11 +293,16 @@ int setup_all(struct loop *l, struct err *e)
     }
     g->started = time_now();
     _cleanup_free_ char *journal = path_in(g->config.state, "journal");
-    struct journal_opts jo = {.dir = journal, .events = g->config.events, .host = str_c(g->config.host), .telemetry = g->config.telemetry,
+    struct journal_opts jo = {.dir = journal,
+                              .events = g->config.events,
+                              .host = str_c(g->config.host),
+                              .telemetry = g->config.telemetry,
                               /* from the first event on, the start itself included */
                               .spool = uplink_wanted(g->config.state, g->config.token_file)};
-    if ((l->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 || (l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
-        (l->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0 || (g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+    if ((l->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
+        (l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0 ||
+        (l->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0 ||
+        (g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return err_errno(e, "descriptors of the main loop");
     if ((r = watch_fd(l, l->signals, ON_SIGNAL, e)) < 0 || (r = watch_fd(l, l->inotify, ON_INOTIFY, e)) < 0 ||
         (r = watch_fd(l, g->wake, ON_WAKE, e)) < 0 || (r = journal_open(&jo, &g->journal, e)) < 0)
@@ -337,7 +347,8 @@ void setup_undo(struct loop *l)
     if (g->profiles && profiles_save(g->profiles, &e) < 0)
         log_error("%s", e.msg);
     if (g->journal && g->policies)
-        say(g, EVENT_TYPE_agent, CONTROL_none, SEVERITY_info, ACTION_off, "Agent stopped, enforcement stays in the kernel", STR_NONE);
+        say(g, EVENT_TYPE_agent, CONTROL_none, SEVERITY_info, ACTION_off,
+            "Agent stopped, enforcement stays in the kernel", STR_NONE);
     if (g->journal)
         journal_flush(g->journal);
     uplink_stop(g->uplink);

@@ -27,9 +27,10 @@ static void controls(struct agent *g, struct json_writer *w)
         if (g->sensor) {
             enum event_level level = sensor_control_level(sensor_tier(g->sensor), c);
             json_w_kstrz(w, "level", event_level_name(level));
-            json_w_kstr(w, "reason", level == LEVEL_block ? STR_NONE
-                                     : level == LEVEL_kill ? STR("the kernel carries no BPF LSM: the actor is killed, not refused")
-                                                           : STR("bulkhead-agent doctor tells why not more"));
+            json_w_kstr(w, "reason",
+                        level == LEVEL_block  ? STR_NONE
+                        : level == LEVEL_kill ? STR("the kernel carries no BPF LSM: the actor is killed, not refused")
+                                              : STR("bulkhead-agent doctor tells why not more"));
         } else {
             json_w_kstrz(w, "level", "unavailable");
             json_w_kstrz(w, "reason", g->sensor_error);
@@ -96,7 +97,8 @@ static void container(struct agent *g, struct json_writer *w, struct container *
     for (int i = 0; i < CONTROL_sensor; i++) {
         enum event_control k = (enum event_control)i;
         const char *why;
-        if (!is_kernel_control(k) || (c->force.action[k] == ACTION_off && !(k == CONTROL_process_allow && c->force.no_profile)))
+        if (!is_kernel_control(k) ||
+            (c->force.action[k] == ACTION_off && !(k == CONTROL_process_allow && c->force.no_profile)))
             continue;
         json_w_kobject(w, event_control_name(k));
         json_w_kstrz(w, "action", event_action_name(c->force.action[k]));
@@ -129,7 +131,10 @@ void status_write(struct agent *g, struct json_writer *w)
     json_w_kstrz(w, "started", time_format(g->started, t));
     json_w_kstr(w, "config_revision", up && up->config_revision.n ? up->config_revision : STR_NONE);
     json_w_kstr(w, "policy_revision", g->policies ? policy_set_revision(g->policies) : STR_NONE);
-    json_w_kstr(w, "policy_error", g->policy_error[0] ? str_c(g->policy_error) : up && up->policy_error.n ? up->policy_error : STR_NONE);
+    json_w_kstr(w, "policy_error",
+                g->policy_error[0]         ? str_c(g->policy_error)
+                : up && up->policy_error.n ? up->policy_error
+                                           : STR_NONE);
     json_w_kstr(w, "intel_revision", g->intel_revision[0] ? str_c(g->intel_revision) : STR_NONE);
     controls(g, w);
     json_w_ki64(w, "seq", (int64_t)js.last);

@@ -18,7 +18,7 @@ struct watcher {
     struct docker *docker;
     struct docker_follow *follow;
     pthread_t thread;
-    int64_t since;      /* time of the last event seen */
+    int64_t since; /* time of the last event seen */
     bool told_lost;
 };
 

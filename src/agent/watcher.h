@@ -21,18 +21,18 @@ enum watch_kind {
     WATCH_STARTED,   /* the same, and it was just started */
     WATCH_ENDED,
     WATCH_REMOVED,
-    WATCH_SYNCED,    /* ids: all containers of the engine at this moment */
-    WATCH_IMAGE,     /* an image was tagged, pulled, loaded or removed: text is the action, s.image_id the id if known */
+    WATCH_SYNCED, /* ids: all containers of the engine at this moment */
+    WATCH_IMAGE,  /* an image was tagged, pulled, loaded or removed: text is the action, s.image_id the id if known */
 };
 
 struct watch {
     struct watch *next;
     struct arena *a;
     enum watch_kind kind;
-    const char *url;         /* of the engine; as long as the watchers */
+    const char *url; /* of the engine; as long as the watchers */
     struct subject s;
     bool running;
-    int64_t started, time;   /* instants */
+    int64_t started, time; /* instants */
     int64_t pid;
     struct str root_dir, version, text;
     struct str *ids;
@@ -42,7 +42,7 @@ struct watch {
 struct watchers;
 struct watchers *watchers_new(void);
 int watchers_add(struct watchers *w, const char *url, struct err *e); /* starts following */
-void watchers_free(struct watchers *w); /* ends all threads; NULL is fine */
+void watchers_free(struct watchers *w);                               /* ends all threads; NULL is fine */
 int watchers_fd(const struct watchers *w);
 struct watch *watchers_next(struct watchers *w); /* NULL: nothing waits */
 void watch_free(struct watch *m);

@@ -62,7 +62,10 @@ static int list_one(void *ctx, const struct profile *p)
 {
     char t[TIME_TEXT];
     printf("%-40.*s %-12.*s %-10s %4zu programs %4" PRId64 " starts  last new %s\n", (int)p->image.n, p->image.p,
-           (int)(p->image_id.n < 19 ? p->image_id.n - 7 : 12), p->image_id.p + 7, p->overflow ? "overflow" : p->stable ? "stable" : "learning",
+           (int)(p->image_id.n < 19 ? p->image_id.n - 7 : 12), p->image_id.p + 7,
+           p->overflow ? "overflow"
+           : p->stable ? "stable"
+                       : "learning",
            p->executables_n, p->starts, time_format(p->changed, t));
     return 0;
 }
@@ -70,16 +73,20 @@ static int list_one(void *ctx, const struct profile *p)
 static void show(const struct profile *p)
 {
     char t[TIME_TEXT], s[TIME_TEXT];
-    printf(STR_FMT "  " STR_FMT "\n%s after %" PRId64 " starts, last new %s\n\n", STR_ARG(p->image), STR_ARG(p->image_id),
-           p->overflow ? "too many programs to learn" : p->stable ? "stable" : "learning", p->starts, time_format(p->changed, t));
+    printf(STR_FMT "  " STR_FMT "\n%s after %" PRId64 " starts, last new %s\n\n", STR_ARG(p->image),
+           STR_ARG(p->image_id),
+           p->overflow ? "too many programs to learn"
+           : p->stable ? "stable"
+                       : "learning",
+           p->starts, time_format(p->changed, t));
     printf("%-8s %-8s %-27s %-16s %s\n", "COUNT", "WHERE", "FIRST SEEN", "USERS", "PROGRAM");
     for (size_t i = 0; i < p->executables_n; i++) {
         const struct profile_executable *x = &p->executables[i];
         char users[128] = "";
         for (size_t k = 0, at = 0; k < x->users_n && at < sizeof(users) - 24; k++)
             at += (size_t)snprintf(users + at, sizeof(users) - at, "%s%" PRId64, k ? "," : "", x->users[k]);
-        printf("%-8" PRId64 " %-8.*s %-27s %-16s " STR_FMT "\n", x->count, (int)x->where.n, x->where.p, time_format(x->first, s), users,
-               STR_ARG(x->path));
+        printf("%-8" PRId64 " %-8.*s %-27s %-16s " STR_FMT "\n", x->count, (int)x->where.n, x->where.p,
+               time_format(x->first, s), users, STR_ARG(x->path));
     }
 }
 
@@ -120,7 +127,8 @@ int cmd_profile(int argc, char **argv)
     }
     struct wanted w = {.name = str_c(image)};
     if (!each(a, dir, is_it, &w))
-        return fail(2, arena_printf(a, "no profile of \"%s\" in %s (is a policy with mode: learn in force for it?)", image, dir));
+        return fail(2, arena_printf(a, "no profile of \"%s\" in %s (is a policy with mode: learn in force for it?)",
+                                    image, dir));
     _cleanup_(buf_fini) struct buf out = BUF_INIT(PROFILE_FILE);
     if (!strcmp(verb, "export")) {
         profile_policy(&out, &w.found, mode);

@@ -15,14 +15,21 @@ struct words {
 static const struct words words[] = {
     [CONTROL_drift] = {SEVERITY_critical, "Drop and execute", "T1105,T1204.002",
                        "process.drift_allow (paths) or process.exec_from (volumes) of the policy"},
-    [CONTROL_fileless] = {SEVERITY_critical, "Code without a file", "T1620,T1027.011", "process.fileless of the policy"},
-    [CONTROL_scripts] = {SEVERITY_medium, "Script that was not in the image", "T1059.004", "process.scripts of the policy"},
-    [CONTROL_process_allow] = {SEVERITY_high, "Program outside of the allow list", "T1059", "process.allow of the policy"},
+    [CONTROL_fileless] = {SEVERITY_critical, "Code without a file", "T1620,T1027.011",
+                          "process.fileless of the policy"},
+    [CONTROL_scripts] = {SEVERITY_medium, "Script that was not in the image", "T1059.004",
+                         "process.scripts of the policy"},
+    [CONTROL_process_allow] = {SEVERITY_high, "Program outside of the allow list", "T1059",
+                               "process.allow of the policy"},
     [CONTROL_process_deny] = {SEVERITY_high, "Program on the deny list", "T1059", "process.deny of the policy"},
-    [CONTROL_process_users] = {SEVERITY_high, "Program run by a user that may not", "T1078", "process.users of the policy"},
-    [CONTROL_escalation] = {SEVERITY_high, "Privileges gained", "T1068,T1548.001", "privilege.escalation of the policy"},
-    [CONTROL_namespaces] = {SEVERITY_high, "Namespace entered or created", "T1611", "privilege.namespaces of the policy"},
-    [CONTROL_ptrace] = {SEVERITY_high, "Another process inspected or changed", "T1055.008", "privilege.ptrace of the policy"},
+    [CONTROL_process_users] = {SEVERITY_high, "Program run by a user that may not", "T1078",
+                               "process.users of the policy"},
+    [CONTROL_escalation] = {SEVERITY_high, "Privileges gained", "T1068,T1548.001",
+                            "privilege.escalation of the policy"},
+    [CONTROL_namespaces] = {SEVERITY_high, "Namespace entered or created", "T1611",
+                            "privilege.namespaces of the policy"},
+    [CONTROL_ptrace] = {SEVERITY_high, "Another process inspected or changed", "T1055.008",
+                        "privilege.ptrace of the policy"},
     [CONTROL_mount] = {SEVERITY_high, "File system mounted", "T1611", "privilege.mount of the policy"},
     [CONTROL_modules] = {SEVERITY_critical, "Kernel module loaded", "T1547.006", "privilege.modules of the policy"},
     [CONTROL_bpf] = {SEVERITY_critical, "bpf used", "T1014", "privilege.bpf of the policy"},
@@ -80,8 +87,8 @@ static const char *about_file(uint32_t f)
 
 static const struct {
     const char *base;
-} package_managers[] = {{"dpkg"}, {"apt"}, {"apt-get"}, {"aptitude"}, {"apk"}, {"rpm"}, {"dnf"}, {"yum"}, {"microdnf"},
-                        {"zypper"}, {"pip"}, {"pip3"}, {"npm"}, {"gem"}};
+} package_managers[] = {{"dpkg"}, {"apt"},      {"apt-get"}, {"aptitude"}, {"apk"},  {"rpm"}, {"dnf"},
+                        {"yum"},  {"microdnf"}, {"zypper"},  {"pip"},      {"pip3"}, {"npm"}, {"gem"}};
 
 static bool is_package_manager(struct str exe)
 {
@@ -107,7 +114,7 @@ static void list(struct json_writer *w, const char *key, struct str csv)
 static const struct {
     uint64_t flag;
     const char *name;
-} namespaces[] = {{CLONE_NEWNS, "mnt"}, {CLONE_NEWPID, "pid"}, {CLONE_NEWNET, "net"}, {CLONE_NEWUSER, "user"},
+} namespaces[] = {{CLONE_NEWNS, "mnt"},  {CLONE_NEWPID, "pid"}, {CLONE_NEWNET, "net"},      {CLONE_NEWUSER, "user"},
                   {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}};
 
 static void object_of_type(struct json_writer *w, struct arena *a, const struct sensor_event *s)
@@ -147,7 +154,8 @@ static void object_of_type(struct json_writer *w, struct arena *a, const struct 
         json_w_ki64(w, "signal", (int64_t)(r->arg[0] & 0x7f));
         break;
     case EVENT_TYPE_bpf:
-        json_w_ki64(w, s->control == CONTROL_io_uring || r->type == BH_IO_URING ? "entries" : "command", (int64_t)r->arg[0]);
+        json_w_ki64(w, s->control == CONTROL_io_uring || r->type == BH_IO_URING ? "entries" : "command",
+                    (int64_t)r->arg[0]);
         break;
     default:
         break;
@@ -177,7 +185,8 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
             json_w_kstrz(&w, "why", why);
     }
     object_of_type(&w, a, s);
-    if (s->control != CONTROL_none && s->action == ACTION_block && r->mode != BH_ENFORCE && ev->outcome == OUTCOME_detected) {
+    if (s->control != CONTROL_none && s->action == ACTION_block && r->mode != BH_ENFORCE &&
+        ev->outcome == OUTCOME_detected) {
         json_w_kobject(&w, "would");
         json_w_kstrz(&w, "action", event_action_name(ACTION_block));
         json_w_kstrz(&w, "level", event_level_name(s->would));

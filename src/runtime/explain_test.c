@@ -11,7 +11,8 @@
 
 static struct bh_event raw_event(void)
 {
-    struct bh_event r = {.type = BH_EXEC, .known = 1, .mode = BH_ENFORCE, .pid = 900000010, .ns_pid = 7, .uid = 33, .ns_uid = 33};
+    struct bh_event r = {
+        .type = BH_EXEC, .known = 1, .mode = BH_ENFORCE, .pid = 900000010, .ns_pid = 7, .uid = 33, .ns_uid = 33};
     r.file.flags = BH_FILE_UPPER;
     r.file.ino = 42;
     return r;
@@ -28,9 +29,15 @@ static void never_claims_too_much(void **state)
                     _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
                     struct bh_event r = raw_event();
                     r.mode = (__u8)mode;
-                    struct sensor_event s = {.raw = &r, .id = STR(HEX), .exe = STR("/tmp/x"), .type = EVENT_TYPE_exec, .control = CONTROL_drift,
-                                             .action = (enum event_action)action, .level = (enum event_level)l,
-                                             .would = LEVEL_kill, .outcome = (enum event_outcome)o};
+                    struct sensor_event s = {.raw = &r,
+                                             .id = STR(HEX),
+                                             .exe = STR("/tmp/x"),
+                                             .type = EVENT_TYPE_exec,
+                                             .control = CONTROL_drift,
+                                             .action = (enum event_action)action,
+                                             .level = (enum event_level)l,
+                                             .would = LEVEL_kill,
+                                             .outcome = (enum event_outcome)o};
                     struct explain_context c = {.policy_name = STR("web"), .policy_revision = 12};
                     struct event ev;
                     struct json_value *d;
@@ -44,7 +51,8 @@ static void never_claims_too_much(void **state)
                     assert_int_not_equal(ev.outcome, OUTCOME_responded);
                     assert_int_equal(json_parse(a, ev.detail, 0, &d, NULL), 0);
                     bool would = json_get(d, "would") != NULL;
-                    assert_int_equal(would, mode != BH_ENFORCE && action == ACTION_block && ev.outcome == OUTCOME_detected);
+                    assert_int_equal(would,
+                                     mode != BH_ENFORCE && action == ACTION_block && ev.outcome == OUTCOME_detected);
                     assert_int_equal(ev.severity, SEVERITY_critical);
                 }
 }
@@ -72,8 +80,14 @@ static void names_what_happened(void **state)
         _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
         struct bh_event r = raw_event();
         r.file.flags = table[i].flags;
-        struct sensor_event s = {.raw = &r, .id = STR(HEX), .exe = STR("/tmp/x"), .type = table[i].type, .control = table[i].control,
-                                 .action = ACTION_block, .level = LEVEL_kill, .outcome = OUTCOME_killed};
+        struct sensor_event s = {.raw = &r,
+                                 .id = STR(HEX),
+                                 .exe = STR("/tmp/x"),
+                                 .type = table[i].type,
+                                 .control = table[i].control,
+                                 .action = ACTION_block,
+                                 .level = LEVEL_kill,
+                                 .outcome = OUTCOME_killed};
         struct explain_context c = {.policy_name = STR("web"), .learned = table[i].learned};
         struct event ev;
         explain(a, &s, &c, &ev);
@@ -89,13 +103,19 @@ static void adds_what_the_tree_knows(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
     struct processes *t = processes_new(0);
     struct process shell = {.pid = 900000009, .exe = STR("/usr/bin/apt-get"), .id = HEX};
-    struct process self = {.pid = 900000010, .ppid = 900000009, .exe = STR("/usr/bin/dpkg"), .args = str_n("dpkg\0-i", 7), .id = HEX};
+    struct process self = {
+        .pid = 900000010, .ppid = 900000009, .exe = STR("/usr/bin/dpkg"), .args = str_n("dpkg\0-i", 7), .id = HEX};
     processes_exec(t, &shell);
     processes_exec(t, &self);
     struct bh_event r = raw_event();
     r.type = BH_MMAP;
-    struct sensor_event s = {.raw = &r, .id = STR(HEX), .type = EVENT_TYPE_mmap, .control = CONTROL_drift, .action = ACTION_block,
-                             .level = LEVEL_kill, .outcome = OUTCOME_killed};
+    struct sensor_event s = {.raw = &r,
+                             .id = STR(HEX),
+                             .type = EVENT_TYPE_mmap,
+                             .control = CONTROL_drift,
+                             .action = ACTION_block,
+                             .level = LEVEL_kill,
+                             .outcome = OUTCOME_killed};
     struct explain_context c = {.tree = t, .policy_name = STR("web")};
     struct event ev;
     explain(a, &s, &c, &ev);
@@ -113,7 +133,8 @@ static void telemetry_is_quiet(void **state)
     _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
     struct bh_event r = raw_event();
     r.file.flags = BH_FILE_LOWER;
-    struct sensor_event s = {.raw = &r, .id = STR(HEX), .exe = STR("/bin/ls"), .type = EVENT_TYPE_exec, .outcome = OUTCOME_allowed};
+    struct sensor_event s = {
+        .raw = &r, .id = STR(HEX), .exe = STR("/bin/ls"), .type = EVENT_TYPE_exec, .outcome = OUTCOME_allowed};
     struct explain_context c = {.policy_name = STR("web")};
     struct event ev;
     explain(a, &s, &c, &ev);

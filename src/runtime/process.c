@@ -13,7 +13,7 @@
 
 struct entry {
     struct process p;
-    int64_t pid; /* hash key */
+    int64_t pid;                 /* hash key */
     struct entry *newer, *older; /* order of change, for forgetting */
     UT_hash_handle hh;
     char text[]; /* exe, args */
@@ -21,7 +21,7 @@ struct entry {
 
 struct processes {
     struct entry *by_pid;
-    struct entry *newest, *oldest;               /* live ones */
+    struct entry *newest, *oldest; /* live ones */
     struct entry *ended_newest, *ended_oldest;
     size_t max;
     int64_t boot; /* instant of boot */

@@ -20,15 +20,15 @@
 #include "format/event.h"
 #include "runtime/identity.h"
 
-#define PROCESS_MAX  16384u
-#define PROCESS_TEXT 1024u
+#define PROCESS_MAX     16384u
+#define PROCESS_TEXT    1024u
 #define PROCESS_PARENTS 16u /* longest chain told */
 
 struct process {
     int64_t pid, ppid, uid;
-    int64_t started;  /* instant; 0 unknown */
-    struct str exe;   /* as the container sees it; empty: a kernel thread or unknown */
-    struct str args;  /* NUL-separated */
+    int64_t started;        /* instant; 0 unknown */
+    struct str exe;         /* as the container sees it; empty: a kernel thread or unknown */
+    struct str args;        /* NUL-separated */
     char id[IDENTITY_TEXT]; /* container; "" for the host */
     bool ended;
 };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define HEX  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define HEX2 "aaaa456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 static void ids_from_cgroups(void **state)
@@ -138,8 +138,10 @@ static void chain_stops_at_the_border(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_from_cgroups),  cmocka_unit_test(finds_what_was_there),
-        cmocka_unit_test(reused_pid_is_another_process), cmocka_unit_test(bounded),
+        cmocka_unit_test(ids_from_cgroups),
+        cmocka_unit_test(finds_what_was_there),
+        cmocka_unit_test(reused_pid_is_another_process),
+        cmocka_unit_test(bounded),
         cmocka_unit_test(chain_stops_at_the_border),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,8 @@ void profiles_free(struct profiles *ps)
 {
     if (!ps)
         return;
-    MAP_EACH(ps->by_image, it) learned_free(it->value);
+    MAP_EACH (ps->by_image, it)
+        learned_free(it->value);
     map_free(ps->by_image);
     free(ps->dir);
     free(ps);
@@ -144,8 +145,7 @@ int profile_read(struct arena *a, const struct json_value *v, struct profile *re
     if (!image_hex(p.image_id, &hex) || !list || list->type != JSON_ARRAY || list->count > PROFILE_EXECUTABLES)
         return err_set(e, EBADMSG, "not a profile: needs image_id and executables");
     p.executables = arena_array(a, list->count + 1, sizeof(*p.executables));
-    JSON_EACH(list, it)
-    {
+    JSON_EACH (list, it) {
         struct profile_executable *x = &p.executables[p.executables_n];
         const struct json_value *users = json_get(it, "users"), *parents = json_get(it, "parents");
         *x = (struct profile_executable){.path = json_str(json_get(it, "path")),
@@ -157,8 +157,12 @@ int profile_read(struct arena *a, const struct json_value *v, struct profile *re
             return err_set(e, EBADMSG, "profile: an executable without a path");
         x->users = arena_array(a, PROFILE_USERS, sizeof(*x->users));
         x->parents = arena_array(a, PROFILE_PARENTS, sizeof(*x->parents));
-        JSON_EACH(users, u) if (x->users_n < PROFILE_USERS) x->users[x->users_n++] = json_i64(u, -1);
-        JSON_EACH(parents, u) if (x->parents_n < PROFILE_PARENTS) x->parents[x->parents_n++] = json_str(u);
+        JSON_EACH (users, u)
+            if (x->users_n < PROFILE_USERS)
+                x->users[x->users_n++] = json_i64(u, -1);
+        JSON_EACH (parents, u)
+            if (x->parents_n < PROFILE_PARENTS)
+                x->parents[x->parents_n++] = json_str(u);
         p.executables_n++;
     }
     *ret = p;
@@ -318,8 +322,7 @@ bool profiles_observe(struct profiles *ps, struct str image_id, struct str image
 
 void profiles_tick(struct profiles *ps, int64_t now, void (*fn)(void *ctx, const struct profile *p), void *ctx)
 {
-    MAP_EACH(ps->by_image, it)
-    {
+    MAP_EACH (ps->by_image, it) {
         struct learned *l = it->value;
         struct profile *p = &l->p;
         if (!p->stable && !p->overflow && p->executables_n && p->starts - p->starts_then >= ps->starts &&
@@ -341,7 +344,9 @@ void profiles_tick(struct profiles *ps, int64_t now, void (*fn)(void *ctx, const
 int profiles_save(struct profiles *ps, struct err *e)
 {
     int r = 0, one;
-    MAP_EACH(ps->by_image, it) if ((one = save(ps, it->value, e)) < 0) r = one;
+    MAP_EACH (ps->by_image, it)
+        if ((one = save(ps, it->value, e)) < 0)
+            r = one;
     return r;
 }
 

@@ -29,20 +29,20 @@
 
 struct profile_executable {
     struct str path;
-    struct str where;      /* image, volume, unknown (the root is no overlay) */
-    int64_t *users;        /* uids as the container sees them */
-    struct str *parents;   /* paths; "" stands for outside of the container */
+    struct str where;    /* image, volume, unknown (the root is no overlay) */
+    int64_t *users;      /* uids as the container sees them */
+    struct str *parents; /* paths; "" stands for outside of the container */
     size_t users_n, parents_n;
     int64_t count, first, last;
 };
 
 struct profile {
-    struct str image_id, image; /* sha256:HEX; name for people */
+    struct str image_id, image;             /* sha256:HEX; name for people */
     struct profile_executable *executables; /* sorted by path when read from a file */
     size_t executables_n;
-    int64_t starts;        /* of containers, since learning began */
+    int64_t starts;           /* of containers, since learning began */
     int64_t created, changed; /* instants; changed: last time something new was seen */
-    int64_t starts_then;   /* `starts` at that moment */
+    int64_t starts_then;      /* `starts` at that moment */
     bool stable, overflow;
     int64_t stable_since;
 };
@@ -70,7 +70,8 @@ int profiles_save(struct profiles *ps, struct err *e); /* all that changed, now 
 const struct profile *profiles_get(struct profiles *ps, struct str image_id);
 
 /* ---- files, for whoever reads them ---- */
-int profile_load(struct arena *a, const char *dir, struct str image_id, struct profile *ret, struct err *e); /* -ENOENT */
+int profile_load(struct arena *a, const char *dir, struct str image_id, struct profile *ret,
+                 struct err *e); /* -ENOENT */
 void profile_write(struct json_writer *w, const struct profile *p);
 int profile_read(struct arena *a, const struct json_value *v, struct profile *ret, struct err *e);
 /* A ContainerPolicy (YAML) that allows exactly this. */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define IMAGE STR("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+#define IMAGE  STR("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
 #define MINUTE (60 * TIME_SECOND)
 
 static char dir[64];
@@ -123,7 +123,8 @@ static void bad_input(void **state)
 {
     (void)state;
     struct profiles *ps = profiles_new(dir, 1, 0);
-    assert_false(profiles_observe(ps, STR("../../etc/passwd"), STR("x"), &(struct profile_seen){.path = STR("/x"), .where = "image"}, 1));
+    assert_false(profiles_observe(ps, STR("../../etc/passwd"), STR("x"),
+                                  &(struct profile_seen){.path = STR("/x"), .where = "image"}, 1));
     assert_null(profiles_get(ps, STR("sha256:zz")));
     profiles_free(ps);
     static const char *const broken[] = {"{}", "[]", "{\"image_id\":\"sha256:../x\",\"executables\":[]}",
