@@ -251,6 +251,14 @@ static __always_inline bool judge_tells(struct scratch *s, __u64 object, __u64 o
     return novel(s, s->policy.image ? s->policy.image : own, object, object2, e->type, 0);
 }
 
+/* Telemetry that was told already: asked before the work of filling an event. */
+static __always_inline bool judge_seen(struct scratch *s, __u32 type, __u64 object, __u64 object2)
+{
+    __u64 image = s->policy.image;
+    struct novel_key k = {.scope = image ? image : id_hash(s->ev.id), .object = object, .object2 = object2, .op = type};
+    return bpf_map_lookup_elem(&novelty, &k) != NULL;
+}
+
 __noinline int judge_send(__u32 slot, __u64 object, __u64 object2)
 {
     struct scratch *s = scratch_at(slot);

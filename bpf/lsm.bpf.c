@@ -313,10 +313,16 @@ int BPF_PROG(open_lsm, struct file *file, int ret)
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return 0;
+    struct bh_file facts;
+    file_facts(inode, &s->container, &facts);
+    __u64 object = READ(p, dentry, d_parent, d_inode, i_ino), object2 = facts.flags & ~BH_FILE_UPPER & ~BH_FILE_LOWER;
+    if (judge_seen(s, BH_OPEN, object, object2)) {
+        scratch_give(slot);
+        return 0;
+    }
     tell_begin(slot, BH_OPEN);
     s->ev.arg[0] = READ(file, f_flags);
-    file_facts(inode, &s->container, &s->ev.file);
-    __u64 object = READ(p, dentry, d_parent, d_inode, i_ino), object2 = s->ev.file.flags & ~BH_FILE_UPPER & ~BH_FILE_LOWER;
+    s->ev.file = facts;
     judge_acts(s, BH_LEVEL_BLOCK);
     if (judge_tells(s, object, object2)) {
         s->walk.mnt = (__u64)READ(p, mnt);

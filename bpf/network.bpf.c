@@ -25,7 +25,7 @@ static __always_inline void addr_of_sock(struct bh_addr *a, struct sock *sk, boo
 }
 
 /* The other end is in the event's peer; of a unix socket the name is in text[]. Only inet and unix ones are told. */
-__noinline int tell_net(__u32 slot)
+__noinline int tell_net(__u32 slot, __u32 type)
 {
     struct scratch *s = scratch_at(slot);
     if (!s)
@@ -37,12 +37,17 @@ __noinline int tell_net(__u32 slot)
     __builtin_memcpy(w, a->addr, 16);
     struct task_struct *t = bpf_get_current_task_btf();
     __u64 object = w[0] * 31 + w[1] + ((__u64)a->family << 48);
-    __u64 object2 = READ(t, mm, exe_file, f_inode, i_ino) << 20 | (s->ev.type == BH_ACCEPT ? a->local_port : a->port);
+    __u64 object2 = READ(t, mm, exe_file, f_inode, i_ino) << 20 | (type == BH_ACCEPT ? a->local_port : a->port);
     if (a->family == AF_UNIX) {
         object = 0;
         for (int i = 0; i < 108; i++)
             object = object * 31 + (__u8)s->text[i];
     }
+    if (judge_seen(s, type, object, object2))
+        return 0;
+    struct bh_addr peer = *a;
+    tell_begin(slot, type);
+    *a = peer;
     judge_acts(s, BH_LEVEL_DETECT);
     if (!judge_tells(s, object, object2))
         return 0;
@@ -64,10 +69,10 @@ static __always_inline void told_sock(__u32 type, struct sock *sk, bool remote)
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return;
-    tell_begin(slot, type);
+    __builtin_memset(&s->ev.peer, 0, sizeof(s->ev.peer));
     addr_of_sock(&s->ev.peer, sk, remote);
     s->ev.peer.protocol = (__u8)READ(sk, sk_protocol);
-    tell_net(slot);
+    tell_net(slot, type);
     scratch_give(slot);
 }
 
@@ -81,7 +86,7 @@ static __always_inline void told_addr(__u32 type, struct sock *sk, const void *s
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return;
-    tell_begin(slot, type);
+    __builtin_memset(&s->ev.peer, 0, sizeof(s->ev.peer));
     __u64 *zero = (void *)s->text;
     for (int i = 0; i < 15; i++)
         zero[i] = 0;
@@ -105,7 +110,7 @@ static __always_inline void told_addr(__u32 type, struct sock *sk, const void *s
         for (int i = 0; i < 14; i++) /* the name alone, from index 0 */
             w[i] = w[i] >> 16 | w[i + 1] << 48;
     }
-    tell_net(slot);
+    tell_net(slot, type);
     scratch_give(slot);
 }
 

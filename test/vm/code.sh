@@ -42,5 +42,5 @@ check "told as stopped" "$(events enforced-code "outcome=$outcome would=$level")
 check "told by the loader's group" "$(events enforced-loader "outcome=$outcome would=$level")" 4
 check "nothing benign told as stopped" "$(events enforced-benign "outcome=$outcome")" 0
 check "nothing stopped in audit" "$(events audited-code "outcome=$outcome")" 0
-check "audit tells what enforce would do" "$(events audited-code "outcome=detected would=$level")" "1[0-9]"
+at_least "audit tells what enforce would do" "$(events audited-code "outcome=detected would=$level")" 10
 check "nothing lost" "$(sed -n 's/^end .*lost=//p' "$T/events")" 0,0

@@ -66,3 +66,6 @@ check() { # WHAT GOT WANTED-PATTERN
     checks=$((checks + 1))
     case $2 in $3) ;; *) fails=$((fails + 1)); echo "FAIL $1: got '$2', wanted '$3'";; esac
 }
+at_least() { # WHAT GOT N
+    check "$1: $2 of at least $3" "$([ "$2" -ge "$3" ] && echo yes)" yes
+}

@@ -25,5 +25,5 @@ check "calls that work unguarded" "$(grep -c ' ran$' "$T/off.out")" "1[0-2]"
 events() { grep "id=$(id_of "$1" | cut -c1-12) " "$T/events" | grep -c "$2"; }
 check "told as stopped" "$(events enforced "outcome=$outcome")" 12
 check "nothing stopped in audit" "$(events audited "outcome=$outcome")" 0
-check "audit tells what enforce would do" "$(events audited "outcome=detected would=$level")" "1[0-2]"
+at_least "audit tells what enforce would do" "$(events audited "outcome=detected would=$level")" 8
 check "nothing told as stopped when off" "$(events off "action=[ab]")" 0
