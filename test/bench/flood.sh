@@ -12,10 +12,10 @@ for n in flood1 flood2; do
     bundle $n /bin/sh -c 'while :; do /bin/busybox cp /attacks /tmp/x; /bin/busybox rm /tmp/x; /attacks code >/dev/null 2>/dev/null; done'
     runc --root "$T/runc" run -d --bundle "$T/$n" "$(id_of $n)" </dev/null >/dev/null 2>&1
 done
-run marked /attacks flood "$seconds" >"$T/marked"
+run marked /attacks flood "$seconds" >"$T/marked.out"
 for n in flood1 flood2; do runc --root "$T/runc" delete -f "$(id_of $n)"; umount "$T/$n/rootfs"; done
 sensor_stop
-stopped=$(sed -n 's/^flood \([0-9]*\) of .*/\1/p' "$T/marked")
+stopped=$(sed -n 's/^flood \([0-9]*\) of .*/\1/p' "$T/marked.out")
 told=$(grep -E 'outcome=(killed|prevented)' "$T/events" | grep -o 'exe=/tmp/marked-[0-9]*' | sort -u | wc -l)
 echo "flood: $stopped of $seconds marked programs stopped, $told told; ring records told,lost: $(sed -n 's/^end //p' "$T/events")"
 tool remove
