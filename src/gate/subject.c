@@ -120,6 +120,8 @@ struct container_subject subject_for_policy(const struct subject *s)
         .image_id = s->image_id,
         .image_digest = s->image_digest,
         .labels = s->labels,
+        .names = s->names,
+        .names_n = s->names_n,
     };
 }
 

@@ -22,7 +22,7 @@ struct finding {
     int64_t fix_published; /* instant of the fix; 0 unknown */
     double cvss, epss;     /* -1 unknown; epss 0..1 */
     bool kev;              /* known exploited (CISA) */
-    bool headers_only; /* the package is the kernel's headers (linux-libc-dev): nothing of it runs */
+    bool headers_only;     /* the package is the kernel's headers (linux-libc-dev): nothing of it runs */
     struct str *aliases;
     size_t aliases_n;
     struct str title, advisory; /* one line; address of the advisory */

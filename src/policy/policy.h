@@ -63,6 +63,9 @@ struct container_subject {
     struct str id, name; /* name without leading '/' */
     struct str image, image_id, image_digest;
     const struct json_value *labels; /* object of strings or NULL */
+    const struct str *names; /* every tag and digest its image is known by: a policy selects by any of them, so that
+                              * starting by id or by another tag does not pass it */
+    size_t names_n;
 };
 struct container_policy {
     struct str name;       /* names of all that matched, joined by "+"; "default" when none did */

@@ -386,7 +386,8 @@ static bool any_name(const struct strs *patterns, struct str name)
 
 static bool selects(const struct selector *s, const struct container_subject *c)
 {
-    if (s->images.given && !select_images(&s->images, &c->image, c->image.n > 0, c->image_id))
+    if (s->images.given && !select_images(&s->images, &c->image, c->image.n > 0, c->image_id) &&
+        !select_images(&s->images, c->names, c->names_n, c->image_digest))
         return false;
     if (s->names.given && !any_name(&s->names, c->name))
         return false;

@@ -168,6 +168,15 @@ static void test_container(void **state)
     assert_true(p.has_allow && p.allow_n == 1 && p.deny_n == 1 && p.has_users && p.users_n == 1);
     assert_true(p.drift_allow_n == 1 && p.exec_from_n == 1 && p.has_capabilities &&
                 str_eqc(p.capabilities[0], "NET_BIND_SERVICE"));
+    /* started by id: the names of the image count */
+    struct str names[] = {STR("other:1"), STR("registry.example/shop/web:7")};
+    c.image = STR("sha256:aa");
+    policy_container(a, s, &c, &p);
+    assert_string_equal(p.name.p, "default");
+    c.names = names;
+    c.names_n = 2;
+    policy_container(a, s, &c, &p);
+    assert_string_equal(p.name.p, "web");
     /* every key of select must match */
     c.name = STR("db-1");
     policy_container(a, s, &c, &p);
