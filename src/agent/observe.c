@@ -88,6 +88,23 @@ static void track(struct agent *g, const struct sensor_event *ev)
 
 /* ---- telling ---- */
 
+/* Did it come in by `docker exec`? Then the outermost process of its chain inside the container is not the container's
+ * first. Who asked the engine for it is not known here (the engine does not tell), only the way in. */
+static bool by_exec(struct agent *g, const struct sensor_event *ev, const struct event *out)
+{
+    struct bh_container first;
+    int64_t top = ev->raw->pid;
+    if (ev->raw->ns_pid == 1 || sensor_container(g->sensor, ev->id, &first, NULL) < 0 || !first.pid)
+        return false;
+    for (size_t i = 0; i < out->process.parents_n; i++) {
+        const struct process *p = processes_get(g->tree, out->process.parents[i].pid, 0);
+        if (!p || !str_eqc(ev->id, p->id))
+            break;
+        top = p->pid;
+    }
+    return top != (int64_t)first.pid;
+}
+
 static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(EVENT_ARENA);
@@ -105,6 +122,8 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
         out.container = (struct event_container){.id = ev->id};
     if (c && !c->s.engine.n)
         out.container.engine = STR_NONE;
+    if (c && str_eqc(c->s.engine, "docker") && by_exec(g, ev, &out))
+        out.user_via = STR("docker-exec");
     journal_put(g->journal, &out);
 }
 

@@ -54,6 +54,7 @@ describe("enforcement", { skip }, () => {
     assert.equal(e.process.exe, "/tmp/evil");
     assert.ok(e.process.parents.some((p: Event) => p.exe === "/bin/busybox"));
     assert.deepEqual(e.policy, { name: "web", revision: 0 });
+    assert.equal(e.user?.via, "docker-exec");
     assert.equal(e.detail.would, undefined);
     assert.equal(e.detail.file.flags[0], "upper");
   });
@@ -70,6 +71,7 @@ describe("enforcement", { skip }, () => {
     assert.equal(e.container.image, "web:1");
     assert.match(e.container.image_id, /^sha256:/);
     assert.notEqual(s.ExitCode, 0);
+    assert.equal(e.user, null);
     assert.equal(e.policy.name, "web");
   });
 

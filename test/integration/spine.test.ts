@@ -1,8 +1,7 @@
 // The spine: one console, one agent, one engine. An image becomes a verdict, a kernel event a decision, an intent enforcement.
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Api } from "./lib/api.ts";
 import { type Agent, type Console, startAgent, startConsole } from "./lib/bulkhead.ts";
@@ -76,9 +75,14 @@ describe("the spine", { skip }, () => {
     assert.match(JSON.stringify(box), /"drift":\{"action":"block","level":"(kill|block)"/);
   });
 
-  test("without the console and the agent: the image stays refused, the drop stays killed", async () => {
+  test("without the console and the agent the drop stays killed", async () => {
+    await d.ok("exec", "-d", "-u", "0", "shop", "sh", "-c", "while :; do /tmp/evil id; echo $? >/tmp/code; sleep 0.1; done");
+    const pid = await d.ok("inspect", "-f", "{{.State.Pid}}", "shop");
     await c.stop();
     await agent.daemon?.kill();
-    assert.notEqual((await d.docker("exec", "-u", "0", "shop", "sh", "-c", drop)).code, 0);
+    const since = Date.now();
+    const code = `/proc/${pid}/root/tmp/code`;
+    await until("another try", () => statSync(code).mtimeMs > since + 500 && readFileSync(code, "utf8").trim() !== "");
+    assert.equal(readFileSync(code, "utf8").trim(), "137");
   });
 });
