@@ -317,6 +317,21 @@ static void test_many_entries(void **state)
     assert_int_equal(inv.packages_n, 1);
 }
 
+static void test_no_layers(void **state)
+{
+    _cleanup_(image_fini) struct image none = image_new(0);
+    assert_int_equal(scan_ok(&none), 0);
+    assert_int_equal(inv.packages_n, 0);
+    assert_int_equal(inv.layers_n, 0);
+
+    _cleanup_(image_fini) struct image twice = image_new(2); /* the same content twice is two layers */
+    tar_file(&twice.layers[0], "var/lib/dpkg/status", STATUS("a", "1"));
+    tar_file(&twice.layers[1], "var/lib/dpkg/status", STATUS("a", "1"));
+    assert_int_equal(scan_ok(&twice), 0);
+    assert_int_equal(inv.packages_n, 1);
+    assert_int_equal(inv.layers_n, 2);
+}
+
 /* ---- hostile ---- */
 
 static void test_truncated(void **state)
@@ -414,7 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_two_layers),  T(test_changes),          T(test_order_in_layer),    T(test_links),         T(test_hidden),
         T(test_long_names),  T(test_many_entries),     T(test_truncated),         T(test_wrong_diff_id), T(test_bomb),
-        T(test_path_tricks), T(test_ambiguous_config), T(test_damaged_databases),
+        T(test_path_tricks), T(test_ambiguous_config), T(test_damaged_databases), T(test_no_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
