@@ -22,7 +22,7 @@ static void usage(FILE *f)
         "       bulkhead intel diff A B\n\n"
         "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their "
         "content,\n"
-        "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb JSON, OSV\n"
+        "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb, OSV\n"
         "        records, NVD API 2.0 pages (and feed 1.1), the KEV catalogue, EPSS scores. A file in no known format "
         "is\n"
         "        named on standard error; one that cannot be parsed ends in exit 3 and nothing is written. Equal "

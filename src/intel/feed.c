@@ -228,6 +228,18 @@ static bool looks_like_json(struct str s)
     return s.n && (s.p[0] == '"' || s.p[0] == '}');
 }
 
+/* By the key of the first line and another one that only these have. */
+static enum feed_kind yaml_kind(struct str s)
+{
+    struct str rest = s, line;
+    while (str_cut(&rest, '\n', &line) && (!str_trim(line).n || line.p[0] == '#' || str_starts(line, STR("---"))))
+        ;
+    if (str_starts(line, STR("id: ")) &&
+        (str_has(rest, STR("\naffected:")) || str_has(rest, STR("\nmodified:")) || str_starts(rest, STR("modified:"))))
+        return FEED_OSV_YAML;
+    return str_starts(line, STR("distroversion: ")) && str_has(s, STR("\nreponame:")) ? FEED_ALPINE_YAML : FEED_UNKNOWN;
+}
+
 int feed_recognise(struct str prefix, bool whole, enum feed_kind *ret, struct err *e)
 {
     *ret = FEED_UNKNOWN;
@@ -235,7 +247,7 @@ int feed_recognise(struct str prefix, bool whole, enum feed_kind *ret, struct er
         *ret = FEED_EPSS;
         return 0;
     }
-    if (!looks_like_json(prefix))
+    if ((*ret = yaml_kind(prefix)) != FEED_UNKNOWN || !looks_like_json(prefix))
         return 0;
     struct prefix in = {prefix};
     struct marks m = {0};
@@ -264,6 +276,8 @@ int feed_parse(enum feed_kind kind, struct feed *f, struct err *e)
         [FEED_NVD1] = {feed_nvd1, "nvd", UINT64_C(8) << 30},
         [FEED_KEV] = {feed_kev, "kev", UINT64_C(1) << 30},
         [FEED_EPSS] = {feed_epss, "epss", UINT64_C(1) << 30},
+        [FEED_OSV_YAML] = {feed_osv_yaml, "osv", FEED_DOCUMENT_MAX},
+        [FEED_ALPINE_YAML] = {feed_alpine_yaml, "alpine", FEED_DOCUMENT_MAX},
     };
     f->left = kinds[kind].max;
     f->newest = 0;

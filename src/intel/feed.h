@@ -17,6 +17,8 @@
     X(DEBIAN, "debian", "Debian security tracker, JSON")                                                               \
     X(ALPINE, "alpine", "Alpine secdb, JSON")                                                                          \
     X(OSV, "osv", "OSV 1.x record, JSON")                                                                              \
+    X(OSV_YAML, "osv", "OSV 1.x record, YAML")                                                                         \
+    X(ALPINE_YAML, "alpine", "Alpine secdb, YAML")                                                                     \
     X(NVD, "nvd", "NVD API 2.0 page, JSON")                                                                            \
     X(NVD1, "nvd", "NVD feed 1.1, JSON")                                                                               \
     X(KEV, "kev", "CISA known exploited vulnerabilities, JSON")                                                        \
@@ -52,6 +54,10 @@ int feed_file(int fd, unsigned number, struct record_writer *w, struct err *e);
 int feed_debian(struct feed *f, struct err *e);
 int feed_alpine(struct feed *f, struct err *e);
 int feed_osv(struct feed *f, struct err *e);
+int feed_osv_yaml(struct feed *f, struct err *e);
+int feed_alpine_yaml(struct feed *f, struct err *e);
+int feed_osv_document(struct feed *f, const struct json_value *doc, struct err *e);
+int feed_alpine_document(struct feed *f, const struct json_value *doc, struct err *e);
 int feed_nvd(struct feed *f, struct err *e);
 int feed_nvd1(struct feed *f, struct err *e);
 int feed_kev(struct feed *f, struct err *e);

@@ -74,18 +74,14 @@ static int package_read(struct feed *f, struct str space, const struct json_valu
     return f->w->code;
 }
 
-int feed_alpine(struct feed *f, struct err *e)
+int feed_alpine_document(struct feed *f, const struct json_value *doc, struct err *e)
 {
-    _cleanup_(json_closep) struct json *j = feed_json(f);
-    struct json_value *doc;
-    int r = json_value_read(j, f->a, &doc, e);
-    if (r < 0 || (r = json_next(j, e)) < 0)
-        return r;
+    int r;
     struct str branch = json_str(json_get(doc, "distroversion"));
     const struct json_value *packages = json_get(doc, "packages");
     if (!branch.n || branch.n > 64)
         return err_set(e, EBADMSG, "no distroversion");
-    if (!packages || packages->type != JSON_ARRAY)
+    if (!packages || (packages->type != JSON_ARRAY && packages->type != JSON_NULL))
         return err_set(e, EBADMSG, "no list of packages");
     struct str space = feed_text(f->a, arena_strf(f->a, "alpine/" STR_FMT, STR_ARG(branch)));
     RECORD_WRITE(f->w, SPACE, space, STR("apk"));
@@ -93,4 +89,14 @@ int feed_alpine(struct feed *f, struct err *e)
         if ((r = package_read(f, space, item, e)) < 0)
             return r;
     return f->w->code;
+}
+
+int feed_alpine(struct feed *f, struct err *e)
+{
+    _cleanup_(json_closep) struct json *j = feed_json(f);
+    struct json_value *doc;
+    int r = json_value_read(j, f->a, &doc, e);
+    if (r < 0 || (r = json_next(j, e)) < 0)
+        return r;
+    return feed_alpine_document(f, doc, e);
 }

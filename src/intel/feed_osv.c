@@ -205,6 +205,13 @@ static int record_read(struct osv *o, struct err *e)
     return r;
 }
 
+int feed_osv_document(struct feed *f, const struct json_value *doc, struct err *e)
+{
+    struct osv o = {.f = f, .id = json_str(json_get(doc, "id")), .doc = doc};
+    int r = record_read(&o, e);
+    return r < 0 && id_ok(o.id) && e->code != EPIPE ? (err_wrap(e, STR_FMT, STR_ARG(o.id)), r) : r;
+}
+
 int feed_osv(struct feed *f, struct err *e)
 {
     _cleanup_(json_closep) struct json *j = feed_json(f);
@@ -212,7 +219,5 @@ int feed_osv(struct feed *f, struct err *e)
     int r = json_value_read(j, f->a, &doc, e);
     if (r < 0 || (r = json_next(j, e)) < 0)
         return r;
-    struct osv o = {.f = f, .id = json_str(json_get(doc, "id")), .doc = doc};
-    r = record_read(&o, e);
-    return r < 0 && id_ok(o.id) && e->code != EPIPE ? (err_wrap(e, STR_FMT, STR_ARG(o.id)), r) : r;
+    return feed_osv_document(f, doc, e);
 }

@@ -288,6 +288,11 @@ static void test_alpine(void **state)
     assert_non_null(adv);
     assert_null(find(v, n, "XSA-182"));
     assert_non_null(find(v, n, "XSA-207")); /* has no CVE */
+    /* the YAML edition: openssl "1.0.2h-r0": CVE-2016-2107, "1.0.2h-r1": CVE-2016-2177 */
+    struct os_release old = {.id = STR("alpine"), .version_id = STR("3.3.3")};
+    n = match(f, i, package("apk", "openssl", "1.0.2h-r0"), &old, &v);
+    assert_null(find(v, n, "CVE-2016-2107"));
+    assert_true(str_eqc(find(v, n, "CVE-2016-2177")->fixed, "1.0.2h-r1"));
     struct os_release other = {.id = STR("alpine"), .version_id = STR("3.12.0")};
     assert_int_equal(match(f, i, package("apk", "openssl", "1.1.1-r0"), &other, &v), 0);
     assert_false(intel_covers(i, &other));
@@ -346,6 +351,10 @@ static void test_osv(void **state)
     assert_int_equal(match(f, i, package("golang", "stdlib", "1.21.8"), NULL, &v), 0);
     assert_int_equal(match(f, i, package("golang", "stdlib", "go1.22rc1"), NULL, &v), 1);
     assert_int_equal(match(f, i, package("golang", "stdlib", "go1.22.1"), NULL, &v), 0);
+    /* PyPA's YAML: introduced 0, fixed 2.11.3 */
+    assert_int_equal(match(f, i, package("pypi", "Jinja2", "2.11.2"), NULL, &v), 1);
+    assert_true(str_eqc(v[0].id, "CVE-2020-28493") && str_eqc(v[0].fixed, "2.11.3"));
+    assert_int_equal(match(f, i, package("pypi", "Jinja2", "2.11.3"), NULL, &v), 0);
     /* a notice about two CVEs is neither of them */
     n = match(f, i, package("deb", "demo", "1.0-1"), &jammy, &v);
     assert_int_equal(n, 2);
@@ -526,6 +535,8 @@ static void test_broken(void **state)
              "\"secfixes\": []}}]}"),
          "package a"},
         {"broken.json", STR("{\"anything\": tru"), "line 1"},
+        {"osv.yaml", STR("id: PYSEC-1\nmodified: 2024-01-01\naffected:\n- package: [\n"), "line"},
+        {"alias.yaml", STR("id: PYSEC-1\nmodified: &a 2024-01-01\naffected: *a\n"), "an alias at line 3"},
         {"bad.gz", STR("\x1f\x8b\x08\0\0\0\0\0\0\x03 this is no deflate stream"), "unpacking"},
     };
     struct fixture *f = *state;
