@@ -19,9 +19,8 @@ static void usage(FILE *f)
         f, "usage: bulkhead-console [OPTIONS]\n\n"
            "The server that holds policies, verdicts and events of a fleet. HTTPS always; it makes its own "
            "certificates.\n\n"
-           "  --config FILE               YAML: state, database, listen, listen_agents, names, agents_address, "
-           "heartbeat,\n"
-           "                              events_max; options of the command line win\n"
+           "  --config FILE               YAML, the same names as these options, and heartbeat (seconds) and\n"
+           "                              events-max (events kept); options win over it\n"
            "  --state DIR                 authority, keys, database (/var/lib/bulkhead-console)\n"
            "  --database URL              a SQLite file (DIR/console.db)\n"
            "  --listen ADDR:PORT          people and pipelines (127.0.0.1:8443; port 0 picks one)\n"
@@ -52,15 +51,15 @@ static int read_config(struct arena *a, const char *path, struct console_opts *o
     } keys[] = {{"state", &o->state, NULL},
                 {"database", &o->database, NULL},
                 {"listen", &o->listen, NULL},
-                {"listen_agents", &o->listen_agents, NULL},
-                {"agents_address", &o->agents_address, NULL},
-                {"admin_password_file", &o->admin_password_file, NULL},
+                {"listen-agents", &o->listen_agents, NULL},
+                {"agents-address", &o->agents_address, NULL},
+                {"admin-password-file", &o->admin_password_file, NULL},
                 {"heartbeat", NULL, &o->heartbeat},
-                {"events_max", NULL, &o->events_max}};
+                {"events-max", NULL, &o->events_max}};
     YML_EACH(n ? docs[0].root : NULL, it)
     {
         bool known = false;
-        if (str_eqc(it->key, "names") && it->kind == YML_LIST) {
+        if (str_eqc(it->key, "name") && it->kind == YML_LIST) {
             YML_EACH(it, name)
             {
                 o->names = arena_grow(a, o->names, o->names_n, &cap, sizeof(*o->names));

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Api, call, contract, FakeAgent, makeRequest, type TokenFile } from "./lib/api.ts";
 import { type Console, startConsole } from "./lib/bulkhead.ts";
-import { Cleanup, needs, program, run, tempDir, until } from "./lib/proc.ts";
+import { Cleanup, Daemon, needs, program, run, tempDir, until } from "./lib/proc.ts";
 
 const missing = needs("openssl", "sqlite3") || (existsSync(program("bulkhead-console")) ? false : "needs bulkhead-console");
 const policy = (mode: string, name = "web") => `kind: ContainerPolicy\nname: ${name}\nmode: ${mode}\nselect: {names: ["web-*"]}\nprocess: {drift: block}\n`;
@@ -417,6 +417,32 @@ describe("console", { skip: missing }, () => {
     assert.equal((await admin.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "silent");
     await a.send("POST", "/agent/v1/heartbeat", {});
     assert.equal((await admin.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "active");
+  });
+
+  test("configuration file; old events go; what is not supported says so", async () => {
+    const file = join(dir, "console.yaml"), state = join(dir, "second");
+    const fails = async (text: string, re: RegExp, args: string[] = []) => {
+      writeFileSync(file, text);
+      const r = await run(program("bulkhead-console"), ["--config", file, "--state", join(dir, "never"), "--listen", "127.0.0.1:0", ...args], { timeout: 20000 });
+      assert.equal(r.code, 2 + Number(args.length > 0), r.stderr);
+      assert.match(r.stderr, re);
+    };
+    await fails("listne: 1\n", /console\.yaml:1: unknown setting "listne"/);
+    await fails("heartbeat: 0\n", /console\.yaml:1: heartbeat/);
+    await fails("heartbeat: 30\n", /PostgreSQL is not supported/, ["--database", "postgres://x/y"]);
+    writeFileSync(file, `state: ${state}\nlisten: 127.0.0.1:0\nlisten-agents: 127.0.0.1:0\nadmin-password-file: ${dir}/second.password\nevents-max: 10\nname: [console.test]\n`);
+    const d = new Daemon("bulkhead-console", program("bulkhead-console"), ["--config", file], join(dir, "second.out"), join(dir, "second.err"));
+    cleanup.add("second console", () => d.stop());
+    const line: any = await d.readyLine(60000), url = `https://${line.listen}`, its = readFileSync(join(state, "ca.pem"), "utf8");
+    assert.match(execFileSync("openssl", ["x509", "-in", join(state, "server.pem"), "-noout", "-ext", "subjectAltName"]).toString(), /DNS:console\.test/);
+    const api = await Api.login(url, its, "admin", readFileSync(join(dir, "second.password"), "utf8").trim());
+    const t = (await api.ok("post", "/api/v1/tokens", { body: { kind: "agent" } })).token_file as TokenFile;
+    assert.match(t.address, /^https:\/\/127\.0\.0\.1:\d+$/);
+    const a = await FakeAgent.enroll(dir, t, "second-1");
+    await a.events(Array.from({ length: 50 }, () => a.event()));
+    await until("old events are gone", async () => (await api.ok("get", "/api/v1/events", { query: { limit: 1000 } })).items.length === 10);
+    // another console's agents are strangers here
+    assert.match(String(await call(c.agentsUrl, "GET", "/agent/v1/config", { ca, key: a.key, cert: a.cert }).then((r) => r.json.error.code, (e) => `cut off: ${e.code}`)), /certificate_required|cut off/);
   });
 
   test("audit log: everything above is in it, and a change shows", async () => {
