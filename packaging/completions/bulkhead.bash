@@ -15,6 +15,7 @@ _bulkhead() {
         put:put) COMPREPLY=($(compgen -W "intel intel-key report" -- "$cur")) ;;
         delete:delete) COMPREPLY=($(compgen -W "policy agent token user" -- "$cur")) ;;
         policy:policy) COMPREPLY=($(compgen -W "check plan apply simulate" -- "$cur")) ;;
+        profile:profile) COMPREPLY=($(compgen -W "list show export" -- "$cur")) ;;
         intel:intel) COMPREPLY=($(compgen -W "build verify info diff show" -- "$cur")) ;;
         version:version) COMPREPLY=($(compgen -W "compare" -- "$cur")) ;;
     esac
