@@ -231,7 +231,7 @@ static bool looks_like_json(struct str s)
 /* By the key of the first line and another one that only these have. */
 static enum feed_kind yaml_kind(struct str s)
 {
-    struct str rest = s, line;
+    struct str rest = s, line = STR_NONE;
     while (str_cut(&rest, '\n', &line) && (!str_trim(line).n || line.p[0] == '#' || str_starts(line, STR("---"))))
         ;
     if (str_starts(line, STR("id: ")) &&
