@@ -129,6 +129,7 @@ int console_open(const struct console_opts *o, struct console **ret, struct err 
     if (!c || sodium_init() < 0)
         abort();
     c->o = *o;
+    c->started = time_now();
     c->a = arena_new(64u << 20);
     gethostname(host, sizeof(host) - 1);
     c->host = arena_cstr(c->a, str_c(host));
@@ -252,6 +253,8 @@ static int find_silent(struct console *c, struct arena *a, struct err *e)
 {
     struct db_rows q;
     int64_t now = time_now();
+    if (now - c->started < SILENT_AFTER * c->o.heartbeat * TIME_SECOND)
+        return 0; /* it was us who could not hear */
     struct str id = STR_NONE, host = STR_NONE;
     int64_t last_seen = 0;
     for (;;) {

@@ -65,6 +65,7 @@ struct console {
     struct httpd *people, *agents;
     const char *host;
     const char *agents_url;
+    int64_t started;           /* instant */
     int64_t certificate_renew; /* when the servers' certificate is half used: start again */
     struct config *config;     /* locked inside */
     struct judge *judge;       /* locked inside */

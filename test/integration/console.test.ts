@@ -409,17 +409,8 @@ describe("console", { skip: missing }, () => {
     assert.equal((await a.send("GET", "/agent/v1/intel", undefined, { "if-none-match": String(file.headers.etag) })).status, 304);
   });
 
-  test("silent agents are told about", async () => {
-    const a = await enroll("silent-1");
-    execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(c.state, "console.db"), `UPDATE agent SET last_seen = 1 WHERE id = '${a.id}'`]);
-    const event = await until("the event", async () => (await admin.ok("get", "/api/v1/events", { query: { agent: "console", host: "silent-1" } })).items[0]);
-    assert.deepEqual([event.rule, (event.detail as any).agent], ["Agent is silent", a.id]);
-    assert.equal((await admin.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "silent");
-    await a.send("POST", "/agent/v1/heartbeat", {});
-    assert.equal((await admin.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "active");
-  });
 
-  test("configuration file; old events go; what is not supported says so", async () => {
+  test("configuration file; old events go; silent agents are told about; what is not supported says so", async () => {
     const file = join(dir, "console.yaml"), state = join(dir, "second");
     const fails = async (text: string, re: RegExp, args: string[] = []) => {
       writeFileSync(file, text);
@@ -430,7 +421,7 @@ describe("console", { skip: missing }, () => {
     await fails("listne: 1\n", /console\.yaml:1: unknown setting "listne"/);
     await fails("heartbeat: 0\n", /console\.yaml:1: heartbeat/);
     await fails("heartbeat: 30\n", /PostgreSQL is not supported/, ["--database", "postgres://x/y"]);
-    writeFileSync(file, `state: ${state}\nlisten: 127.0.0.1:0\nlisten-agents: 127.0.0.1:0\nadmin-password-file: ${dir}/second.password\nevents-max: 10\nname: [console.test]\n`);
+    writeFileSync(file, `state: ${state}\nlisten: 127.0.0.1:0\nlisten-agents: 127.0.0.1:0\nadmin-password-file: ${dir}/second.password\nevents-max: 10\nheartbeat: 1\nname: [console.test]\n`);
     const d = new Daemon("bulkhead-console", program("bulkhead-console"), ["--config", file], join(dir, "second.out"), join(dir, "second.err"));
     cleanup.add("second console", () => d.stop());
     const line: any = await d.readyLine(60000), url = `https://${line.listen}`, its = readFileSync(join(state, "ca.pem"), "utf8");
@@ -441,6 +432,13 @@ describe("console", { skip: missing }, () => {
     const a = await FakeAgent.enroll(dir, t, "second-1");
     await a.events(Array.from({ length: 50 }, () => a.event()));
     await until("old events are gone", async () => (await api.ok("get", "/api/v1/events", { query: { limit: 1000 } })).items.length === 10);
+    assert.equal((await a.send("GET", "/agent/v1/config")).json.settings.heartbeat, 1);
+    // nothing is heard of it for three heartbeats
+    const told = await until("the event", async () => (await api.ok("get", "/api/v1/events", { query: { agent: "console", host: "second-1" } })).items[0], 30000);
+    assert.deepEqual([told.rule, (told.detail as any).agent], ["Agent is silent", a.id]);
+    assert.equal((await api.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "silent");
+    await a.send("POST", "/agent/v1/heartbeat", {});
+    assert.equal((await api.ok("get", "/api/v1/agents/{id}", { params: { id: a.id } })).state, "active");
     // another console's agents are strangers here
     assert.match(String(await call(c.agentsUrl, "GET", "/agent/v1/config", { ca, key: a.key, cert: a.cert }).then((r) => r.json.error.code, (e) => `cut off: ${e.code}`)), /certificate_required|cut off/);
   });
