@@ -1,6 +1,6 @@
-// The spine: all three flows through one private engine, one agent and one console, told only by the command line.
-// A vulnerable image is refused, an exception lets it run, its behaviour is learned, enforcement stops what was dropped,
-// and the console shows it. Fixed versions and severity come from a record in the format of the Debian security tracker.
+// All three flows in one story, told only by the command line: a vulnerable image is refused, an exception lets it run, its
+// behaviour is learned, enforcement stops what was dropped, and the console shows it. What is fixed in which version comes
+// from a record in the format of the Debian security tracker.
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,7 @@ const exception = 'exceptions: [{finding: CVE-2024-12345, package: libwidget1, r
 const containerPolicy = (mode: string) =>
   `kind: ContainerPolicy\nname: app\nmode: ${mode}\nselect: {names: ["app-*"]}\nprocess: {drift: block, fileless: block}\n`;
 
-describe("the spine", { skip: needs("dockerd", "docker", "openssl", "bulkhead", "bulkhead-agent", "bulkhead-console", "bulkhead-runc") }, () => {
+describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkhead", "bulkhead-agent", "bulkhead-console", "bulkhead-runc") }, () => {
   const cleanup = new Cleanup();
   let home: string, d: Dockerd, c: Console, agent: Agent, env: NodeJS.ProcessEnv;
   const ok = async (args: string[], input?: string) => {
