@@ -141,15 +141,11 @@ describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkh
     assert.equal(containers.find((x) => x.name === "app-1")?.policy?.mode, "enforce");
   });
 
-  test("revoked, the agent goes on enforcing, also when it is dead", async () => {
+  test("revoked, the agent goes on enforcing", async () => {
     const [a] = JSON.parse(await ok(["get", "agents", "--json"])) as { id: string }[];
     await ok(["delete", "agent", a!.id, "--revoke"]);
     const stopped = async (file: string) =>
       (await d.docker("exec", "app-1", "sh", "-c", `mkdir -p ${file}; cp /bin/busybox ${file}/echo; ${file}/echo pwned; echo status $?`)).stdout;
     assert.match(await stopped("/tmp/late"), /^status (137|126)$/m);
-    await agent.daemon!.kill();
-    // the engine asks the plugin about exec, and without the plugin it refuses: fail closed
-    const r = await d.docker("exec", "app-1", "true");
-    assert.notEqual(r.code, 0);
   });
 });
