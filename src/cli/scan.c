@@ -255,9 +255,12 @@ static int scan(const struct options *o)
     if (read_image(a, o, &inv, &e) < 0)
         return failed(&e);
     if (intel && inv.os.id.n && !intel_covers(intel, &inv.os)) /* also with --quiet: silence would look like safety */
-        fprintf(stderr, "bulkhead scan: notice: %s has no advisories for " STR_FMT " " STR_FMT "; its OS packages were not judged\n",
+        fprintf(stderr,
+                "bulkhead scan: notice: %s has no advisories for " STR_FMT " " STR_FMT
+                "; its OS packages were not judged\n",
                 o->intel, STR_ARG(inv.os.id), STR_ARG(inv.os.version_id));
-    struct assess_input in = {.inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = time_now()};
+    struct assess_input in = {
+        .inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = time_now()};
     if (assess(a, &in, &as, &e) < 0)
         return failed(&e);
     render(&b, o, &inv, &as);
