@@ -1,6 +1,7 @@
 /* bulkhead-console: options, start, signals. */
 #include "base/fs.h"
 #include "base/log.h"
+#include "net/tls_peek.h"
 #include "console/console.h"
 #include "format/yml.h"
 
@@ -183,9 +184,12 @@ static void notify(const char *what)
 
 static void announce(struct console *c)
 {
+    char fingerprint[TLS_FINGERPRINT] = ""; /* of the authority: what `bulkhead login` asks people to compare */
+    tls_fingerprint(pki_ca(c->pki), fingerprint, NULL);
+    log_info("authority: SHA-256 of its public key %s", fingerprint);
     printf("{\"ready\":true,\"program\":\"bulkhead-console\",\"version\":\"%s\",\"listen\":\"%s\",\"listen_agents\":\"%"
-           "s\"}\n",
-           BULKHEAD_VERSION, httpd_address(c->people), httpd_address(c->agents));
+           "s\",\"fingerprint\":\"%s\"}\n",
+           BULKHEAD_VERSION, httpd_address(c->people), httpd_address(c->agents), fingerprint);
     fflush(stdout);
     notify("READY=1");
 }

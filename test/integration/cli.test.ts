@@ -108,6 +108,7 @@ describe("against the console", { skip: missing || needs("bulkhead-console") }, 
     assert.match(unknown.stderr, /has its own authority/);
     const fingerprint = /^ {2}([0-9a-f]{64})$/m.exec(unknown.stderr)?.[1];
     assert.ok(fingerprint, unknown.stderr);
+    assert.equal(fingerprint, JSON.parse(readFileSync(c.daemon!.stdoutFile, "utf8").split("\n").find((l) => l.includes("ready"))!).fingerprint);
     // what openssl says of the CA in the console's state directory
     const spki = await run("sh", ["-c", `openssl x509 -in ${c.ca} -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum`]);
     assert.equal(fingerprint, spki.stdout.slice(0, 64));
