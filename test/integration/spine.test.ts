@@ -56,8 +56,8 @@ describe("the spine", { skip }, () => {
 
   test("audit tells, and an applied enforce kills without a restart", async () => {
     assert.notEqual((await d.docker("exec", "-u", "0", "shop", "sh", "-c", drop)).code, 137);
-    const found = (outcome: string) => async () => (await api.ok("get", "/api/v1/events", { query: { control: "drift", outcome } })).items
-      .find((e: Event) => e.container?.id === id);
+    const found = (outcome: string) => async (): Promise<Event | undefined> =>
+      ((await api.ok("get", "/api/v1/events", { query: { control: "drift", outcome } })).items as Event[]).find((e) => e.container?.id === id);
     const seen = await until("detected, in the console", found("detected"), 30000);
     assert.equal(seen.detail.would.action, "block");
     await apply(web("enforce"));
