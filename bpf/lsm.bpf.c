@@ -1,6 +1,7 @@
 /* lsm: the lsm tier's decisions. Each hook says EPERM before anything happened. */
 #include "judge.h"
 #include "call.h"
+#include "open.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -299,39 +300,10 @@ int BPF_PROG(on_setuid, struct cred *new, const struct cred *old, int flags, int
     return 0;
 }
 
-/* ---- files opened for writing: told once for an image and directory ---- */
 SEC("lsm/file_open")
 int BPF_PROG(open_lsm, struct file *file, int ret)
 {
-    if (ret || !(READ(file, f_mode) & FMODE_WRITE) || !task_entered())
-        return ret;
-    struct path *p = file_path(file);
-    struct inode *inode = READ(p, dentry, d_inode);
-    if ((READ(inode, i_mode) & S_IFMT) != S_IFREG)
-        return 0;
-    __u32 slot = 0;
-    struct scratch *s = judge_begin(&slot, true);
-    if (!s)
-        return 0;
-    struct bh_file facts;
-    file_facts(inode, &s->container, &facts);
-    __u64 object = READ(p, dentry, d_parent, d_inode, i_ino), object2 = facts.flags & ~BH_FILE_UPPER & ~BH_FILE_LOWER;
-    if (judge_seen(s, BH_OPEN, object, object2)) {
-        scratch_give(slot);
-        return 0;
-    }
-    tell_begin(slot, BH_OPEN);
-    s->ev.arg[0] = READ(file, f_flags);
-    s->ev.file = facts;
-    judge_acts(s, BH_LEVEL_BLOCK);
-    if (judge_tells(s, object, object2)) {
-        s->walk.mnt = (__u64)READ(p, mnt);
-        s->walk.dentry = (__u64)READ(p, dentry);
-        path_walk(slot);
-        tell_walked(s, slot);
-        tell_exe(s, slot);
-        judge_send(slot, object, object2);
-    }
-    scratch_give(slot);
-    return 0;
+    if (!ret && task_entered())
+        told_open(file);
+    return ret;
 }

@@ -6,12 +6,13 @@
  * table of levels (src/runtime/doctor.c) tells which is which.
  */
 #include "judge.h"
+#include "open.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 enum op {
     OP_MMAP = 1, OP_OLD_MMAP, OP_MPROTECT, OP_PTRACE, OP_VM_WRITE, OP_MOUNT, OP_SETNS, OP_UNSHARE, OP_CLONE, OP_CLONE3,
-    OP_MODULE, OP_BPF, OP_IO_URING, OP_OPEN, OP_OPENAT, OP_OPENAT2, OP_CREAT,
+    OP_MODULE, OP_BPF, OP_IO_URING, OP_CREDS,
 };
 
 /* op by number of the call, in the 64-bit table and in the 32-bit one; arg is the argument that says how. */
@@ -22,6 +23,8 @@ static const __u8 ops64[512] = {
     [308] = OP_SETNS,   [272] = OP_UNSHARE, [56] = OP_CLONE,     [435] = OP_CLONE3,  [175] = OP_MODULE,
     [313] = OP_MODULE,  [176] = OP_MODULE,  [246] = OP_MODULE /* kexec_load */,      [320] = OP_MODULE,
     [321] = OP_BPF,     [425] = OP_IO_URING,
+    [105] = OP_CREDS,   [106] = OP_CREDS,   [113] = OP_CREDS,    [114] = OP_CREDS,   [117] = OP_CREDS,
+    [119] = OP_CREDS,   [126] = OP_CREDS,
 };
 static const __u8 ops32[512] = {
     [192] = OP_MMAP,    [90] = OP_OLD_MMAP, [125] = OP_MPROTECT, [380] = OP_MPROTECT, [26] = OP_PTRACE,
@@ -29,6 +32,8 @@ static const __u8 ops32[512] = {
     [428] = OP_MOUNT,   [430] = OP_MOUNT,   [432] = OP_MOUNT,    [442] = OP_MOUNT,    [467] = OP_MOUNT,
     [346] = OP_SETNS,   [310] = OP_UNSHARE, [120] = OP_CLONE,    [435] = OP_CLONE3,   [128] = OP_MODULE,
     [350] = OP_MODULE,  [129] = OP_MODULE,  [283] = OP_MODULE,   [357] = OP_BPF,      [425] = OP_IO_URING,
+    [213] = OP_CREDS,   [214] = OP_CREDS,   [203] = OP_CREDS,    [204] = OP_CREDS,    [208] = OP_CREDS,
+    [210] = OP_CREDS,   [23] = OP_CREDS,    [46] = OP_CREDS,     [185] = OP_CREDS,
 };
 
 struct call {
@@ -281,6 +286,9 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
     case OP_BPF:
         on_control(&c, BH_BPF, BH_CONTROL_bpf, c.arg[0], 0);
         break;
+    case OP_CREDS: /* told, not judged: what was asked for, by whom */
+        on_control(&c, BH_CREDENTIALS, BH_CONTROL_none, c.arg[0], c.arg[1]);
+        break;
     case OP_IO_URING:
         on_control(&c, BH_IO_URING, BH_CONTROL_io_uring, c.arg[0], 0);
         break;
@@ -315,3 +323,17 @@ int on_mmap_exit(struct sys_exit *ctx)
     scratch_give(slot);
     return 0;
 }
+
+/* ---- files opened for writing, on request only: these tracepoints cost every open on the host ---- */
+#define OPEN_EXIT(call)                                                                                                \
+    SEC("tp/syscalls/sys_exit_" #call) int open_trace_##call(struct sys_exit *ctx)                                     \
+    {                                                                                                                  \
+        struct file *f = ctx->ret >= 0 && task_entered() ? file_of_fd(bpf_get_current_task_btf(), ctx->ret) : NULL;    \
+        if (f)                                                                                                         \
+            told_open(f);                                                                                              \
+        return 0;                                                                                                      \
+    }
+OPEN_EXIT(open)
+OPEN_EXIT(openat)
+OPEN_EXIT(openat2)
+OPEN_EXIT(creat)

@@ -69,7 +69,7 @@ static const struct str *notes(struct arena *a, enum sensor_tier t, bool cgroup2
     v[k++] = STR("a container whose root is no overlay: drift cannot be told there, events say 'unknown'");
     if (t == SENSOR_TRACE) {
         v[k++] = STR("files opened for writing are told only on request here (it costs every open on the host)");
-        v[k++] = STR("mprotect while another thread keeps the memory map locked is told as 'unresolved' when it could not be judged");
+        v[k++] = STR("mprotect is not judged while another thread keeps the memory map locked");
     }
     if (!cgroup2)
         v[k++] = STR("no cgroup2 hierarchy: connections are told without it where a hook exists");

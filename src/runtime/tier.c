@@ -17,8 +17,8 @@
 
 bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *program)
 {
-    if (!strncmp(program, "open_", 5))
-        return t == SENSOR_LSM || o->opens;
+    if (!strncmp(program, "open_trace_", 11))
+        return o->opens;
     if (!strncmp(program, "net_lsm_", 8))
         return t == SENSOR_LSM;
     if (!strncmp(program, "net_trace_", 10))

@@ -3,13 +3,14 @@
  *   sensor_tool DIR watch [auto|lsm|trace]    load or take over, print one line an event until a signal or EOF on stdin
  *   sensor_tool DIR policy ID MODE [CONTROL=off|alert|block]... [allow=PATH] [deny=PATH] [drift_allow=PATH]
  *                          [exec_from=PATH] [users=UID]      ID is 64 hex digits or "default"
- *   sensor_tool DIR show ID | list | remove | doctor
+ *   sensor_tool DIR remove | doctor | insns   insns: instructions the verifier walked, for each program loaded on this host
  */
 #include "base/cleanup.h"
 #include "base/time.h"
 #include "runtime/kernel_policy.h"
 #include "runtime/sensor.h"
 
+#include <bpf/bpf.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -145,6 +146,18 @@ static int doctor(const char *dir)
     return 0;
 }
 
+static int insns(void)
+{
+    for (uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
+        struct bpf_prog_info info = {0};
+        uint32_t n = sizeof(info);
+        _cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &n) == 0)
+            printf("%s %u\n", info.name, info.verified_insns);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct err e = ERR_INIT;
@@ -157,6 +170,8 @@ int main(int argc, char **argv)
         return sensor_remove(dir, &e) < 0 ? fail(&e) : 0;
     if (!strcmp(what, "doctor"))
         return doctor(dir);
-    fprintf(stderr, "usage: sensor_tool DIR watch|policy|remove|doctor ...\n");
+    if (!strcmp(what, "insns"))
+        return insns();
+    fprintf(stderr, "usage: sensor_tool DIR watch|policy|remove|doctor|insns ...\n");
     return 2;
 }
