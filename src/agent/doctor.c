@@ -247,16 +247,18 @@ static void print_table(const struct sensor_report *r, const char *error, const 
     if (!r) {
         printf("\nKernel sensor\n  not possible here: %s\n", error);
     } else {
-        printf("\nKernel tier: %s (" STR_FMT ")%s\n", sensor_tier_name(r->tier), STR_ARG(r->tier_proof),
+        printf("\nKernel tier: %s; proven: " STR_FMT "%s\n", sensor_tier_name(r->tier), STR_ARG(r->tier_proof),
                r->pinned ? "; in force now" : "; nothing of ours is loaded now");
-        printf("\n  %-15s %-12s %-9s %s\n", "CONTROL", "LEVEL", "AGENT OFF", "HOW; HOW IT WAS PROVEN; WHY NOT MORE");
+        printf("\n  %-15s %-12s %-9s %s\n", "CONTROL", "LEVEL", "AGENT OFF", "HOW, AND WHY NOT MORE");
         for (size_t i = 0; i < r->controls_n; i++) {
             const struct sensor_control *c = &r->controls[i];
-            printf("  %-15s %-12s %-9s " STR_FMT "; " STR_FMT "\n", event_control_name(c->control),
+            printf("  %-15s %-12s %-9s " STR_FMT "\n", event_control_name(c->control),
                    c->available ? event_level_name(c->level) : "unavailable", c->survives ? "stays" : "ends",
-                   STR_ARG(c->how), STR_ARG(c->proof));
+                   STR_ARG(c->how));
+            if (!str_eq(c->proof, r->tier_proof)) /* else said once above */
+                printf("  %-38s proven: " STR_FMT "\n", "", STR_ARG(c->proof));
             if (c->why_not_more.n)
-                printf("  %-38s   not more: " STR_FMT "\n", "", STR_ARG(c->why_not_more));
+                printf("  %-38s not more: " STR_FMT "\n", "", STR_ARG(c->why_not_more));
         }
         for (size_t i = 0; i < r->notes_n; i++)
             printf("%s  " STR_FMT "\n", i ? "" : "\nLimits of this host\n", STR_ARG(r->notes[i]));
