@@ -32,7 +32,7 @@ deb: ## build packaging/out/*.deb
 	@packaging/debian/build
 
 format: ## lay out the sources with clang-format
-	@git ls-files '*.c' '*.h' | grep -v '^bpf/' | xargs clang-format -i
+	@git ls-files 'src/*.c' 'src/*.h' | grep -v '[.]tbl[.]h$$' | xargs clang-format -i
 
 coverage: ## line coverage of the unit tests
 	@tools/install-packages build test

@@ -17,6 +17,9 @@ struct backoff {
 #define BACKOFF(f, m) ((struct backoff){.first = (f), .most = (m)})
 
 int64_t backoff_next(struct backoff *b); /* microseconds, within [step/2, step] */
-static inline void backoff_reset(struct backoff *b) { b->step = 0; }
+static inline void backoff_reset(struct backoff *b)
+{
+    b->step = 0;
+}
 
 #endif

@@ -26,7 +26,9 @@ int line_ready(struct line *l, struct dialer *d, struct err *e)
     if (d->generation == 0) {
         r = err_set(e, ENOENT, "not enrolled");
     } else if (l->generation != d->generation) {
-        struct http_opts opts = {.ca = d->identity.ca, .cert = d->identity.certificate, .key = d->identity.key,
+        struct http_opts opts = {.ca = d->identity.ca,
+                                 .cert = d->identity.certificate,
+                                 .key = d->identity.key,
                                  .idle_timeout = 90 * TIME_SECOND};
         http_close(TAKE(l->h));
         if (!l->a)

@@ -22,8 +22,8 @@
 #include <stdatomic.h>
 
 #define DIALER_FD_DOWN 3
-#define DIALER_FD_UP 4
-#define DIALER_ARENA ((size_t)LIMIT_REQUEST_ARENA * 2)
+#define DIALER_FD_UP   4
+#define DIALER_ARENA   ((size_t)LIMIT_REQUEST_ARENA * 2)
 
 struct dialer {
     /* set by hello, then constant */
@@ -34,9 +34,9 @@ struct dialer {
     pthread_mutex_t lock;
     pthread_cond_t enrolled;
     struct arena *identity_arena;
-    struct identity identity;   /* under lock */
-    unsigned generation;        /* under lock; 0: no identity yet, else counts its changes */
-    atomic_uint heartbeat;      /* seconds */
+    struct identity identity; /* under lock */
+    unsigned generation;      /* under lock; 0: no identity yet, else counts its changes */
+    atomic_uint heartbeat;    /* seconds */
 };
 
 /* One thread's connection under the current identity. */
@@ -49,7 +49,8 @@ struct line {
 
 int dialer_main(int argc, char **argv); /* argv: uplink DIR UID GID */
 
-/* Give up all privileges but the directory (an open one, which becomes the working directory). uid 0: stay who we are. */
+/* Give up all privileges but the directory (an open one, which becomes the working directory). uid 0: stay who we are.
+ */
 int dialer_lock_down(int dirfd, unsigned uid, unsigned gid, struct err *e);
 
 void dialer_run_down(struct dialer *d) __attribute__((noreturn));

@@ -8,17 +8,17 @@
 #include "base/time.h"
 
 #define RESULT_TIMEOUT_MS 300000 /* verifying a large intel database takes its time */
-#define POLL_SECONDS 55
-#define REFUSED_WAIT (300 * TIME_SECOND)
+#define POLL_SECONDS      55
+#define REFUSED_WAIT      (300 * TIME_SECOND)
 
 struct down {
     struct dialer *d;
     struct line line;
     struct backoff backoff;
-    int64_t renew_not_before;     /* after a failed renewal */
+    int64_t renew_not_before; /* after a failed renewal */
     enum uplink_phase phase;
     char story[512];
-    char have[256];               /* revision of the configuration we have */
+    char have[256]; /* revision of the configuration we have */
 };
 
 /* ---- talking to the root side ---- */
@@ -221,7 +221,7 @@ static int hand_over_policies(struct down *w, const struct json_value *config, s
     int r = result(w, e);
     if (r < 0)
         return r;
-    JSON_EACH(policies, p) {
+    JSON_EACH (policies, p) {
         ipc_begin(c, IPC_policy_doc);
         ipc_put_str(c, json_str(json_get(p, "kind")));
         ipc_put_str(c, json_str(json_get(p, "name")));
@@ -328,8 +328,9 @@ static int round_trip(struct down *w, struct arena *a, struct http_response *s, 
         wait = (due - now) / TIME_SECOND + 1;
     if (w->phase != UPLINK_online) /* the first answer at once: it says that the line is up */
         wait = 0;
-    char *path = w->have[0] ? arena_printf(a, "/agent/v1/config?have=%s&wait=%d", http_escape(a, str_c(w->have)), (int)wait)
-                            : arena_printf(a, "/agent/v1/config");
+    char *path = w->have[0]
+                     ? arena_printf(a, "/agent/v1/config?have=%s&wait=%d", http_escape(a, str_c(w->have)), (int)wait)
+                     : arena_printf(a, "/agent/v1/config");
     if ((r = line_run(&w->line, a, "GET", path, NULL, STR_NONE, s, e)) < 0 || (r = http_check(s, e)) < 0)
         return r;
     tell(w, UPLINK_online, "", false);

@@ -13,9 +13,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE                                                                                                          \
-    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+#define READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 /* ABI 1: everything it can govern */
 #define ALL_ACCESS                                                                                                     \
     (LANDLOCK_ACCESS_FS_EXECUTE | WRITE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR |               \
@@ -32,8 +31,8 @@ static void allow(int ruleset, int fd, uint64_t access)
 /* Own directory, and what a resolver and a TLS library read. Kernels without Landlock: uid and seccomp remain. */
 static int landlock(int dirfd, struct err *e)
 {
-    static const char *const readable[] = {"/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve", "/proc/sys",
-                                           "/dev/urandom"};
+    static const char *const readable[] = {"/etc",      "/usr",        "/lib", "/lib64", "/run/systemd/resolve",
+                                           "/proc/sys", "/dev/urandom"};
     struct landlock_ruleset_attr attr = {.handled_access_fs = ALL_ACCESS};
     _cleanup_close_ int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
     if (ruleset < 0)
@@ -51,17 +50,50 @@ static int landlock(int dirfd, struct err *e)
 static int seccomp(struct err *e)
 {
     static const int refused[] = {
-        SCMP_SYS(execve),       SCMP_SYS(execveat),     SCMP_SYS(fork),         SCMP_SYS(vfork),
-        SCMP_SYS(ptrace),       SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp),
-        SCMP_SYS(pidfd_getfd),  SCMP_SYS(bpf),          SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd),
-        SCMP_SYS(mount),        SCMP_SYS(umount2),      SCMP_SYS(pivot_root),   SCMP_SYS(chroot),
-        SCMP_SYS(move_mount),   SCMP_SYS(open_tree),    SCMP_SYS(fsopen),       SCMP_SYS(fsmount),
-        SCMP_SYS(unshare),      SCMP_SYS(setns),        SCMP_SYS(init_module),  SCMP_SYS(finit_module),
-        SCMP_SYS(delete_module), SCMP_SYS(kexec_load),  SCMP_SYS(kexec_file_load), SCMP_SYS(reboot),
-        SCMP_SYS(add_key),      SCMP_SYS(request_key),  SCMP_SYS(keyctl),       SCMP_SYS(io_uring_setup),
-        SCMP_SYS(setuid),       SCMP_SYS(setreuid),     SCMP_SYS(setresuid),    SCMP_SYS(setgid),
-        SCMP_SYS(setregid),     SCMP_SYS(setresgid),    SCMP_SYS(mknod),        SCMP_SYS(mknodat),
-        SCMP_SYS(open_by_handle_at), SCMP_SYS(fanotify_init), SCMP_SYS(swapon), SCMP_SYS(syslog),
+        SCMP_SYS(execve),
+        SCMP_SYS(execveat),
+        SCMP_SYS(fork),
+        SCMP_SYS(vfork),
+        SCMP_SYS(ptrace),
+        SCMP_SYS(process_vm_readv),
+        SCMP_SYS(process_vm_writev),
+        SCMP_SYS(kcmp),
+        SCMP_SYS(pidfd_getfd),
+        SCMP_SYS(bpf),
+        SCMP_SYS(perf_event_open),
+        SCMP_SYS(userfaultfd),
+        SCMP_SYS(mount),
+        SCMP_SYS(umount2),
+        SCMP_SYS(pivot_root),
+        SCMP_SYS(chroot),
+        SCMP_SYS(move_mount),
+        SCMP_SYS(open_tree),
+        SCMP_SYS(fsopen),
+        SCMP_SYS(fsmount),
+        SCMP_SYS(unshare),
+        SCMP_SYS(setns),
+        SCMP_SYS(init_module),
+        SCMP_SYS(finit_module),
+        SCMP_SYS(delete_module),
+        SCMP_SYS(kexec_load),
+        SCMP_SYS(kexec_file_load),
+        SCMP_SYS(reboot),
+        SCMP_SYS(add_key),
+        SCMP_SYS(request_key),
+        SCMP_SYS(keyctl),
+        SCMP_SYS(io_uring_setup),
+        SCMP_SYS(setuid),
+        SCMP_SYS(setreuid),
+        SCMP_SYS(setresuid),
+        SCMP_SYS(setgid),
+        SCMP_SYS(setregid),
+        SCMP_SYS(setresgid),
+        SCMP_SYS(mknod),
+        SCMP_SYS(mknodat),
+        SCMP_SYS(open_by_handle_at),
+        SCMP_SYS(fanotify_init),
+        SCMP_SYS(swapon),
+        SCMP_SYS(syslog),
     };
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
     int r = f ? 0 : -ENOMEM;
@@ -70,9 +102,11 @@ static int seccomp(struct err *e)
         if (r == -EDOM) /* not on this architecture */
             r = 0;
     }
-    /* Threads, no processes: clone() without CLONE_THREAD is refused; clone3() hides its flags, glibc then uses clone(). */
+    /* Threads, no processes: clone() without CLONE_THREAD is refused; clone3() hides its flags, glibc then uses
+     * clone(). */
     if (r == 0)
-        r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+        r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     if (r == 0)
         r = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (r == 0)

@@ -11,7 +11,7 @@
 
 #define BATCH_BYTES (2u << 20)
 #define BATCH_LEAST (64u << 10)
-#define ZSTD_LEVEL 3
+#define ZSTD_LEVEL  3
 
 struct up {
     struct dialer *d;

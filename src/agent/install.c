@@ -7,9 +7,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-#define INTEL_MAX (UINT64_C(8) << 30)
+#define INTEL_MAX  (UINT64_C(8) << 30)
 #define POLICY_MAX LIMIT_POLICY_FILE /* of the one file, so of all documents together */
-#define ONE_FILE "console.yaml"
+#define ONE_FILE   "console.yaml"
 
 /* ---- policy ---- */
 

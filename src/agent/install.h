@@ -15,7 +15,7 @@ int install_policy(const char *state, const struct policy_source *docs, size_t n
                    struct err *e);
 
 struct install_intel {
-    char *state, *key;  /* key: PEM that is to become intel.pub; NULL: the one in place is pinned */
+    char *state, *key; /* key: PEM that is to become intel.pub; NULL: the one in place is pinned */
     int fd;
     uint64_t size, got;
     char revision[65];

@@ -12,8 +12,8 @@ static const struct {
     enum ipc_side sender;
     uint32_t max;
 } types[IPC_TYPES] = {
-#define R IPC_FROM_R
-#define U IPC_FROM_U
+#define R                       IPC_FROM_R
+#define U                       IPC_FROM_U
 #define IPC(n, from, most, doc) [IPC_##n] = {#n, from, most},
 #include "agent/ipc.tbl.h"
 #undef IPC

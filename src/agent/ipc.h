@@ -20,8 +20,8 @@
 #include <sys/types.h>
 
 #define IPC_HEADER 8u
-#define IPC_CHUNK (256u << 10)
-#define IPC_SMALL (16u << 10)
+#define IPC_CHUNK  (256u << 10)
+#define IPC_SMALL  (16u << 10)
 
 enum ipc_type {
     IPC_none,
@@ -33,18 +33,18 @@ enum ipc_type {
 enum ipc_side { IPC_FROM_R, IPC_FROM_U };
 
 struct ipc {
-    int fd;              /* owned */
-    enum ipc_side peer;  /* who sends what we read */
+    int fd;             /* owned */
+    enum ipc_side peer; /* who sends what we read */
     struct buf in, out;
-    size_t taken;        /* bytes of `in` that the last message used */
-    size_t frame;        /* where in `out` the frame being built starts */
+    size_t taken; /* bytes of `in` that the last message used */
+    size_t frame; /* where in `out` the frame being built starts */
 };
 
 /* A received message; borrowed from the channel until the next ipc_next(). */
 struct ipc_message {
     enum ipc_type type;
-    struct str rest;     /* not yet read part of the payload */
-    bool bad;            /* a field was short */
+    struct str rest; /* not yet read part of the payload */
+    bool bad;        /* a field was short */
 };
 
 void ipc_init(struct ipc *c, int fd, enum ipc_side peer);
@@ -60,7 +60,10 @@ void ipc_put_raw(struct ipc *c, const void *p, size_t n); /* without a length, a
  * the type, nothing was sent; -EPIPE. */
 int ipc_send(struct ipc *c, struct err *e);
 int ipc_flush(struct ipc *c, struct err *e);
-static inline bool ipc_pending(const struct ipc *c) { return c->out.n > 0; }
+static inline bool ipc_pending(const struct ipc *c)
+{
+    return c->out.n > 0;
+}
 
 /* ---- receiving ---- */
 /* Read once from the socket. 1 something came, 0 would block, -EPIPE the peer is gone. */
@@ -73,9 +76,12 @@ int ipc_wait(struct ipc *c, struct ipc_message *m, int timeout_ms, struct err *e
 /* Fields in order; a short one gives 0 or an empty string and makes ipc_end() fail. */
 uint32_t ipc_get_u32(struct ipc_message *m);
 uint64_t ipc_get_u64(struct ipc_message *m);
-static inline int64_t ipc_get_i64(struct ipc_message *m) { return (int64_t)ipc_get_u64(m); }
+static inline int64_t ipc_get_i64(struct ipc_message *m)
+{
+    return (int64_t)ipc_get_u64(m);
+}
 struct str ipc_get_str(struct ipc_message *m);
-struct str ipc_get_raw(struct ipc_message *m); /* all that is left */
+struct str ipc_get_raw(struct ipc_message *m);           /* all that is left */
 int ipc_end(const struct ipc_message *m, struct err *e); /* -EBADMSG: short or trailing data */
 
 const char *ipc_name(enum ipc_type t);

@@ -96,7 +96,8 @@ static void test_string_longer_than_payload(void **state)
     struct err e = ERR_INIT;
     ipc_init(&c, -1, IPC_FROM_U);
     /* intel_begin whose first string claims 4 GiB */
-    buf_puts(&c.in, STR("\x08\0\0\0\x06\0\0\0\xff\xff\xff\xff" "abcd"));
+    buf_puts(&c.in, STR("\x08\0\0\0\x06\0\0\0\xff\xff\xff\xff"
+                        "abcd"));
     assert_int_equal(IPC_intel_begin, 6);
     assert_int_equal(ipc_next(&c, &m, &e), 1);
     assert_int_equal(ipc_get_str(&m).n, 0);
@@ -160,8 +161,10 @@ static void test_pieces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),           cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_string_longer_than_payload), cmocka_unit_test(test_too_big_to_send),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_string_longer_than_payload),
+        cmocka_unit_test(test_too_big_to_send),
         cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

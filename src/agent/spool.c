@@ -8,9 +8,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define NAME_MAX_ 128
+#define NAME_MAX_    128
 #define DOCUMENT_MAX (LIMIT_IPC_MESSAGE - (16u << 10))
-#define FILES_MAX 100000u
+#define FILES_MAX    100000u
 
 static const char *const kinds[SPOOL_KINDS] = {
 #define SPOOL_KIND(id, method, path) [SPOOL_##id] = #id,
@@ -122,7 +122,8 @@ static int read_folder(struct spool *s, struct err *e)
         for (size_t k = 0; k < SPOOL_KINDS; k++)
             if (str_eqc(kind, kinds[k]) && good_name(rest)) {
                 found = arena_grow(a, found, n, &cap, sizeof(*found));
-                found[n] = (struct entry){.kind = (enum spool_kind)k, .size = (uint64_t)st.st_size, .written = st.st_mtim};
+                found[n] =
+                    (struct entry){.kind = (enum spool_kind)k, .size = (uint64_t)st.st_size, .written = st.st_mtim};
                 memcpy(found[n++].name, rest.p, rest.n);
             }
     }

@@ -22,9 +22,9 @@ struct spool;
 
 struct spool_document {
     enum spool_kind kind;
-    const char *name;  /* borrowed until the next call */
+    const char *name; /* borrowed until the next call */
     uint64_t tag;
-    struct str json;   /* in the arena */
+    struct str json; /* in the arena */
 };
 
 int spool_open(const char *dir, uint64_t max_bytes, struct spool **ret, struct err *e); /* creates dir, 0700 */

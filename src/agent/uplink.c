@@ -17,13 +17,12 @@
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
-#define ACCOUNT "bulkhead"
+#define ACCOUNT            "bulkhead"
 #define UID_OF_NOBODY_ELSE 64137u /* of the range systemd keeps for dynamic users; used when there is no account */
-#define OUTBOX_MAX (256u << 20)
-#define TOKEN_MAX (64u << 10)
+#define OUTBOX_MAX         (256u << 20)
+#define TOKEN_MAX          (64u << 10)
 
 extern char **environ;
-
 
 const char *uplink_phase_name(enum uplink_phase p)
 {
@@ -112,8 +111,12 @@ static int pair(int fd[2], struct err *e)
 static int spawn(struct uplink *u, int down, int up, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(64 << 10);
-    const char *argv[] = {"bulkhead-agent", "uplink", arena_printf(a, "%s/console", u->state), arena_printf(a, "%u", u->uid),
-                    arena_printf(a, "%u", u->gid), NULL};
+    const char *argv[] = {"bulkhead-agent",
+                          "uplink",
+                          arena_printf(a, "%s/console", u->state),
+                          arena_printf(a, "%u", u->uid),
+                          arena_printf(a, "%u", u->gid),
+                          NULL};
     const char *envp[] = {"PATH=/usr/bin:/bin", "LANG=C", NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;

@@ -18,7 +18,8 @@
  *     epoll_ctl(ep, EPOLL_CTL_ADD, uplink_fd(up), ...);     // readable: uplink_dispatch(up)
  *     journal_flush(j); uplink_wake(up);                    // at the end of each round of the main loop
  *
- * main() of the agent hands over first thing: if (argc > 1 && !strcmp(argv[1], "uplink")) return dialer_main(argc, argv);
+ * main() of the agent hands over first thing: if (argc > 1 && !strcmp(argv[1], "uplink")) return dialer_main(argc,
+ * argv);
  */
 #ifndef BULKHEAD_AGENT_UPLINK_H
 #define BULKHEAD_AGENT_UPLINK_H
@@ -38,7 +39,8 @@ enum uplink_phase {
 
 struct uplink_callbacks {
     void *ctx;
-    /* STATE/policy was replaced by a set that parses; revision as policy_set_revision(). Load it and put it in force. */
+    /* STATE/policy was replaced by a set that parses; revision as policy_set_revision(). Load it and put it in force.
+     */
     void (*policy)(void *ctx, struct str revision);
     /* STATE/intel.db (and perhaps intel.pub) was replaced by one that verifies. */
     void (*intel)(void *ctx, struct str revision);
@@ -51,23 +53,23 @@ struct uplink_callbacks {
 }; /* each may be NULL */
 
 struct uplink_opts {
-    const char *state;        /* state directory; console/, policy/, outbox/, intel.db, intel.pub are below it */
-    const char *console;      /* URL of the agents' port; NULL: the one in the token or of the enrolment */
-    const char *token_file;   /* enrolment token; deleted after success. NULL: enrolled already */
-    const char *user;         /* account of the child; NULL: "bulkhead" if there is one, else an id nobody has */
-    struct str host;          /* name of this host, as in events */
+    const char *state;      /* state directory; console/, policy/, outbox/, intel.db, intel.pub are below it */
+    const char *console;    /* URL of the agents' port; NULL: the one in the token or of the enrolment */
+    const char *token_file; /* enrolment token; deleted after success. NULL: enrolled already */
+    const char *user;       /* account of the child; NULL: "bulkhead" if there is one, else an id nobody has */
+    struct str host;        /* name of this host, as in events */
     struct journal *journal;
-    bool intel_key_pinned;    /* intel.pub was given by the owner of the host: the console's key does not replace it */
+    bool intel_key_pinned; /* intel.pub was given by the owner of the host: the console's key does not replace it */
     struct uplink_callbacks on;
 };
 
 /* True when there is an identity or a token: something to start. */
 bool uplink_wanted(const char *state, const char *token_file);
 int uplink_start(const struct uplink_opts *opts, struct uplink **ret, struct err *e);
-int uplink_fd(const struct uplink *u);     /* for epoll: readable when uplink_dispatch() has something to do */
-void uplink_dispatch(struct uplink *u);    /* never blocks for long, never fails: troubles show in uplink_info() */
-void uplink_wake(struct uplink *u);        /* the journal may have new events; cheap */
-void uplink_stop(struct uplink *u);        /* ends the child, waits for it; NULL is fine */
+int uplink_fd(const struct uplink *u);  /* for epoll: readable when uplink_dispatch() has something to do */
+void uplink_dispatch(struct uplink *u); /* never blocks for long, never fails: troubles show in uplink_info() */
+void uplink_wake(struct uplink *u);     /* the journal may have new events; cheap */
+void uplink_stop(struct uplink *u);     /* ends the child, waits for it; NULL is fine */
 
 /* The agent's status as JSON (agent-protocol.md); replaces one not yet delivered. */
 void uplink_status(struct uplink *u, struct str json);
@@ -77,14 +79,14 @@ int uplink_report(struct uplink *u, struct str name, struct str json, struct err
 
 struct uplink_info {
     enum uplink_phase phase;
-    struct str story;             /* why not online, one line; empty when fine */
-    struct str config_revision;   /* of the last configuration that was taken; empty none */
-    struct str policy_error;      /* why the last policy set was refused; empty: it was taken */
+    struct str story;           /* why not online, one line; empty when fine */
+    struct str config_revision; /* of the last configuration that was taken; empty none */
+    struct str policy_error;    /* why the last policy set was refused; empty: it was taken */
     struct str intel_error;
-    int64_t certificate_ends;     /* instant; 0 unknown */
-    uint64_t acked;               /* highest seq the console has */
-    uint64_t restarts;            /* of the child */
-    int64_t heartbeat;            /* seconds between heartbeats, as the console wants them */
+    int64_t certificate_ends; /* instant; 0 unknown */
+    uint64_t acked;           /* highest seq the console has */
+    uint64_t restarts;        /* of the child */
+    int64_t heartbeat;        /* seconds between heartbeats, as the console wants them */
 };
 const struct uplink_info *uplink_info(const struct uplink *u); /* valid until the next uplink_dispatch() */
 const char *uplink_phase_name(enum uplink_phase p);

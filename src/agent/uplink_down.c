@@ -85,11 +85,13 @@ static int on_policy_end(struct uplink *u, struct ipc_message *m, struct err *e)
     if (!u->docs_arena || u->docs_n != u->docs_want)
         return err_set(e, EBADMSG, "%zu of %zu policies came", u->docs_n, u->docs_want);
     int done = install_policy(u->state, u->docs, u->docs_n, revision, &why);
-    uplink_set_text(u->policy_error, sizeof(u->policy_error), &u->info.policy_error, done < 0 ? str_c(why.msg) : STR(""));
+    uplink_set_text(u->policy_error, sizeof(u->policy_error), &u->info.policy_error,
+                    done < 0 ? str_c(why.msg) : STR(""));
     if (done < 0)
         log_warn("the console's policies were refused, the last good set stays: %s", why.msg);
     else
-        uplink_set_text(u->config_revision, sizeof(u->config_revision), &u->info.config_revision, str_c(u->docs_config));
+        uplink_set_text(u->config_revision, sizeof(u->config_revision), &u->info.config_revision,
+                        str_c(u->docs_config));
     if (done > 0 && u->on.policy)
         u->on.policy(u->on.ctx, str_c(revision));
     arena_free(TAKE(u->docs_arena));
@@ -161,4 +163,3 @@ int uplink_on_down(struct uplink *u, struct ipc_message *m, struct err *e)
         return err_set(e, EBADMSG, "%s on the wrong channel", ipc_name(m->type));
     }
 }
-

@@ -20,20 +20,20 @@ struct uplink {
     struct uplink_callbacks on;
 
     int epoll, timer;
-    pid_t child;                 /* 0: none */
+    pid_t child; /* 0: none */
     struct ipc down, up;
     struct backoff backoff;
     int64_t started;
 
     struct spool *spool;
-    char *status;                /* newest, not yet delivered */
+    char *status; /* newest, not yet delivered */
     uint64_t status_tag;
-    bool waiting;                /* the child got `nothing`: it wants a wake */
-    uint64_t cursor;             /* what the console has */
+    bool waiting;    /* the child got `nothing`: it wants a wake */
+    uint64_t cursor; /* what the console has */
     uint64_t refused[UPLINK_REFUSED_KEPT];
     size_t refused_n;
 
-    struct arena *docs_arena;    /* a policy set that is coming in */
+    struct arena *docs_arena; /* a policy set that is coming in */
     struct policy_source *docs;
     size_t docs_n, docs_want;
     size_t docs_bytes;

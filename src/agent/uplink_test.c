@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#define DEADLINE (40 * TIME_SECOND)
+#define DEADLINE   (40 * TIME_SECOND)
 #define EVENTS_MAX 4096u
 
 struct console {
@@ -37,8 +37,8 @@ struct console {
     int64_t life;
     bool token_used, revoked;
     const char *policy;
-    unsigned config;                 /* revision */
-    uint64_t bad_seq;                /* this event is never taken */
+    unsigned config;  /* revision */
+    uint64_t bad_seq; /* this event is never taken */
     /* seen by the tests */
     uint64_t ack, duplicates, batches;
     uint64_t seqs[EVENTS_MAX];
@@ -64,7 +64,8 @@ static int known(struct console *c, struct httpd_request *rq, struct httpd_answe
     return !rq->cert || c->revoked ? err_set(e, EKEYREJECTED, "not you") : 0;
 }
 
-static int certify(struct console *c, struct httpd_request *rq, struct httpd_answer *an, const char *name, int status, struct err *e)
+static int certify(struct console *c, struct httpd_request *rq, struct httpd_answer *an, const char *name, int status,
+                   struct err *e)
 {
     struct json_value *v;
     struct pki_cert cert;
@@ -155,16 +156,17 @@ static int config(struct httpd_request *rq, struct httpd_answer *an, struct err 
     return 0;
 }
 
-static int take_events(struct console *c, struct httpd_request *rq, struct httpd_answer *an, struct str lines, uint64_t after,
-                       struct err *e)
+static int take_events(struct console *c, struct httpd_request *rq, struct httpd_answer *an, struct str lines,
+                       uint64_t after, struct err *e)
 {
     uint64_t seqs[EVENTS_MAX], last = after;
     size_t n = 0;
     struct str line;
     if (after > c->ack) {
         an->status = 409;
-        an->body = arena_strf(rq->a, "{\"error\":{\"code\":\"out_of_order\",\"message\":\"ahead\",\"hint\":null},\"ack\":%" PRIu64 "}",
-                              c->ack);
+        an->body = arena_strf(
+            rq->a, "{\"error\":{\"code\":\"out_of_order\",\"message\":\"ahead\",\"hint\":null},\"ack\":%" PRIu64 "}",
+            c->ack);
         return 0;
     }
     while (lines.n && str_cut(&lines, '\n', &line)) {
@@ -222,7 +224,8 @@ static int heartbeat(struct httpd_request *rq, struct httpd_answer *an, struct e
     if (r < 0)
         return r;
     pthread_mutex_lock(&c->lock);
-    an->body = arena_strf(rq->a, "{\"config_revision\":\"x\",\"status_wanted\":%s}", c->beats++ == 0 ? "true" : "false");
+    an->body =
+        arena_strf(rq->a, "{\"config_revision\":\"x\",\"status_wanted\":%s}", c->beats++ == 0 ? "true" : "false");
     pthread_mutex_unlock(&c->lock);
     return 0;
 }
@@ -243,17 +246,20 @@ static int document(struct httpd_request *rq, struct httpd_answer *an, struct er
 }
 
 static const struct httpd_route routes[] = {
-    {"POST", "/agent/v1/enroll", enroll, 0, 0, 64u << 10},      {"POST", "/agent/v1/renew", renew, 0, 0, 64u << 10},
-    {"GET", "/agent/v1/config", config, 0, 0, 0},               {"POST", "/agent/v1/events", events, 0, 0, 16u << 20},
-    {"POST", "/agent/v1/heartbeat", heartbeat, 0, 0, 64u << 10}, {"PUT", "/agent/v1/status", document, 0, 0, 1u << 20},
+    {"POST", "/agent/v1/enroll", enroll, 0, 0, 64u << 10},
+    {"POST", "/agent/v1/renew", renew, 0, 0, 64u << 10},
+    {"GET", "/agent/v1/config", config, 0, 0, 0},
+    {"POST", "/agent/v1/events", events, 0, 0, 16u << 20},
+    {"POST", "/agent/v1/heartbeat", heartbeat, 0, 0, 64u << 10},
+    {"PUT", "/agent/v1/status", document, 0, 0, 1u << 20},
     {"POST", "/agent/v1/reports", document, 0, 0, 1u << 20},
 };
 
 static void console_start(struct console *c)
 {
     struct err e = ERR_INIT;
-    struct httpd_opts o = {.listen = c->listen, .listen_fd = -1, .tls = c->tls, .routes = routes, .routes_n = ARRAY_LEN(routes),
-                           .ctx = c};
+    struct httpd_opts o = {
+        .listen = c->listen, .listen_fd = -1, .tls = c->tls, .routes = routes, .routes_n = ARRAY_LEN(routes), .ctx = c};
     if (httpd_start(&o, &c->server, &e) < 0)
         fail_msg("%s", e.msg);
     snprintf(c->listen, sizeof(c->listen), "127.0.0.1:%u", httpd_port(c->server));
@@ -278,7 +284,10 @@ static void agent_start(struct world *w)
     struct journal_opts jo = {.dir = arena_printf(w->a, "%s/journal", w->state), .spool = true, .host = STR("node-1")};
     if (journal_open(&jo, &w->journal, &e) < 0)
         fail_msg("%s", e.msg);
-    struct uplink_opts o = {.state = w->state, .token_file = w->token, .host = STR("node-1"), .journal = w->journal,
+    struct uplink_opts o = {.state = w->state,
+                            .token_file = w->token,
+                            .host = STR("node-1"),
+                            .journal = w->journal,
                             .on = {.ctx = w, .status_wanted = on_status_wanted}};
     if (uplink_start(&o, &w->uplink, &e) < 0)
         fail_msg("%s", e.msg);
@@ -293,8 +302,12 @@ static void agent_stop(struct world *w)
 static void put_events(struct world *w, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct event ev = {.type = EVENT_TYPE_exec, .control = CONTROL_drift, .severity = SEVERITY_critical,
-                           .action = ACTION_block, .level = LEVEL_kill, .outcome = OUTCOME_killed};
+        struct event ev = {.type = EVENT_TYPE_exec,
+                           .control = CONTROL_drift,
+                           .severity = SEVERITY_critical,
+                           .action = ACTION_block,
+                           .level = LEVEL_kill,
+                           .outcome = OUTCOME_killed};
         assert_int_equal(journal_put(w->journal, &ev), 1);
     }
     journal_flush(w->journal);
@@ -357,7 +370,8 @@ static int setup(void **state)
     pthread_mutex_init(&c->lock, NULL);
     c->life = TIME_DAY;
     c->config = 1;
-    c->policy = "kind: ContainerPolicy\nname: web\nmode: enforce\nselect: {names: [\"web-*\"]}\nprocess: {drift: block}\n";
+    c->policy =
+        "kind: ContainerPolicy\nname: web\nmode: enforce\nselect: {names: [\"web-*\"]}\nprocess: {drift: block}\n";
     snprintf(c->listen, sizeof(c->listen), "127.0.0.1:0");
     const char *pki = arena_printf(w->a, "%s/pki", w->dir);
     if (pki_open(pki, &c->pki, &e) < 0 || pki_server(c->pki, w->a, pki, names, 1, TIME_DAY, &key, &cert, &e) < 0 ||
@@ -565,7 +579,10 @@ static void test_bad_token(void **state)
     agent_stop(w);
     fs_remove_tree(arena_printf(w->a, "%s/console", w->state), NULL);
     w->c.token_used = true;
-    assert_int_equal(fs_write(w->token, STR("{\"address\":\"https://127.0.0.1:1\",\"ca\":\"x\",\"id\":\"a\",\"secret\":\"b\"}"), 0600, NULL), 0);
+    assert_int_equal(fs_write(w->token,
+                              STR("{\"address\":\"https://127.0.0.1:1\",\"ca\":\"x\",\"id\":\"a\",\"secret\":\"b\"}"),
+                              0600, NULL),
+                     0);
     agent_start(w);
     until(w, phase(w) == UPLINK_refused);
     assert_true(fs_exists(w->token)); /* not used: not removed */
@@ -611,8 +628,15 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-        T(enrolment_and_policy), T(events_exactly_once), T(refused_event), T(restored_console), T(renewal),
-        T(revoked),              T(documents),           T(bad_token),     T(child_is_replaced),
+        T(enrolment_and_policy),
+        T(events_exactly_once),
+        T(refused_event),
+        T(restored_console),
+        T(renewal),
+        T(revoked),
+        T(documents),
+        T(bad_token),
+        T(child_is_replaced),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,4 +183,3 @@ int uplink_on_up(struct uplink *u, struct ipc_message *m, struct err *e)
         return err_set(e, EBADMSG, "%s on the wrong channel", ipc_name(m->type));
     }
 }
-

@@ -10,6 +10,9 @@ struct embedded {
     size_t n;
 };
 
-static inline struct str embedded_str(const struct embedded *f) { return (struct str){f->p, f->n}; }
+static inline struct str embedded_str(const struct embedded *f)
+{
+    return (struct str){f->p, f->n};
+}
 
 #endif

@@ -38,7 +38,8 @@ static int check_here(struct arena *a, const struct apply *ap, struct buf *all, 
         struct str text;
         if ((r = read_input(a, ap->files[i], LIMIT_POLICY_FILE, &text, e)) < 0)
             return r;
-        sources[i] = (struct policy_source){str_c(strcmp(ap->files[i], "-") ? ap->files[i] : "standard input"), text, 0};
+        sources[i] =
+            (struct policy_source){str_c(strcmp(ap->files[i], "-") ? ap->files[i] : "standard input"), text, 0};
         if (i > 0)
             buf_putz(all, "\n---\n");
         buf_puts(all, text);
@@ -52,15 +53,15 @@ static int check_here(struct arena *a, const struct apply *ap, struct buf *all, 
 static void show(struct arena *a, const struct json_value *v)
 {
     bool dry = json_bool(json_get(v, "dry_run"), false);
-    JSON_EACH(json_get(v, "items"), x) {
+    JSON_EACH (json_get(v, "items"), x) {
         struct str change = json_str(json_get(x, "change"));
-        printf("%s/%s  %s%s" STR_FMT "%s", plain(a, json_str(json_get(x, "kind"))), plain(a, json_str(json_get(x, "name"))),
-               dry && !str_eqc(change, "unchanged") ? "would be " : "", color_of(stdout, change), STR_ARG(change),
-               color_end(stdout, change));
+        printf("%s/%s  %s%s" STR_FMT "%s", plain(a, json_str(json_get(x, "kind"))),
+               plain(a, json_str(json_get(x, "name"))), dry && !str_eqc(change, "unchanged") ? "would be " : "",
+               color_of(stdout, change), STR_ARG(change), color_end(stdout, change));
         printf(str_eqc(change, "unchanged") ? " (revision %" PRIi64 ")\n" : ", revision %" PRIi64 "\n",
                json_i64(json_get(x, "revision"), 0));
     }
-    JSON_EACH(json_get(v, "notices"), n)
+    JSON_EACH (json_get(v, "notices"), n)
         printf("notice: %s\n", plain(a, n->text));
     printf("configuration %s\n", plain(a, str_sub(json_str(json_get(v, "revision")), 0, 12)));
 }
@@ -79,8 +80,9 @@ int apply_policies(struct arena *a, const char *const *files, size_t n, const ch
     int r = check_here(a, &ap, &all, e);
     if (r < 0 || (r = remote_open(a, NULL, &rm, e)) < 0)
         return r;
-    r = remote_call(&rm, a, "POST", arena_printf(a, "/api/v1/policies?dry_run=%s%s%s", dry_run ? "true" : "false",
-                                                 note ? "&note=" : "", note ? http_escape(a, str_c(note)) : ""),
+    r = remote_call(&rm, a, "POST",
+                    arena_printf(a, "/api/v1/policies?dry_run=%s%s%s", dry_run ? "true" : "false", note ? "&note=" : "",
+                                 note ? http_escape(a, str_c(note)) : ""),
                     "application/yaml", buf_str(&all), &v, e);
     remote_close(&rm);
     if (r < 0)
@@ -100,8 +102,9 @@ int apply_policies(struct arena *a, const char *const *files, size_t n, const ch
 int cmd_apply(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"file", required_argument, NULL, 'f'}, {"dry-run", no_argument, NULL, 'd'}, {"note", required_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'j'},       {"help", no_argument, NULL, 'h'},    {0},
+        {"file", required_argument, NULL, 'f'}, {"dry-run", no_argument, NULL, 'd'},
+        {"note", required_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},       {0},
     };
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);
     struct apply ap = {0};
@@ -113,14 +116,24 @@ int cmd_apply(int argc, char **argv)
                 return command_usage("apply", "at most %u files", FILES_MAX);
             ap.files[ap.files_n++] = optarg;
             break;
-        case 'd': ap.dry_run = true; break;
-        case 'n': ap.note = optarg; break;
-        case 'j': ap.json = true; break;
-        case 'h': fputs(apply_help, stdout); return 0;
-        default: return 2;
+        case 'd':
+            ap.dry_run = true;
+            break;
+        case 'n':
+            ap.note = optarg;
+            break;
+        case 'j':
+            ap.json = true;
+            break;
+        case 'h':
+            fputs(apply_help, stdout);
+            return 0;
+        default:
+            return 2;
         }
     }
     if (optind != argc || ap.files_n == 0)
         return command_usage("apply", "-f FILE is needed");
-    return apply_policies(a, ap.files, ap.files_n, ap.note, ap.dry_run, ap.json, &e) < 0 ? command_failed("apply", &e) : 0;
+    return apply_policies(a, ap.files, ap.files_n, ap.note, ap.dry_run, ap.json, &e) < 0 ? command_failed("apply", &e)
+                                                                                         : 0;
 }

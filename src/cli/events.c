@@ -8,10 +8,10 @@
 #include <getopt.h>
 #include <poll.h>
 
-#define FOLLOW_WAIT 55
+#define FOLLOW_WAIT   55
 #define RETRY_MOST_MS 30000
-#define PAGE 1000u
-#define SEEN_MAX 2000u
+#define PAGE          1000u
+#define SEEN_MAX      2000u
 
 static const char events_help[] =
     "usage: bulkhead events [--follow] [OPTIONS]\n"
@@ -36,8 +36,9 @@ static const char events_help[] =
 /* Options that are parameters of the API. */
 static const struct {
     const char *option, *parameter;
-} filters[] = {{"severity", "severity"}, {"container", "container"}, {"image", "image"}, {"agent", "agent"}, {"host", "host"},
-               {"type", "type"},         {"control", "control"},     {"outcome", "outcome"}, {"since", "since"}, {"search", "q"}};
+} filters[] = {
+    {"severity", "severity"}, {"container", "container"}, {"image", "image"},     {"agent", "agent"}, {"host", "host"},
+    {"type", "type"},         {"control", "control"},     {"outcome", "outcome"}, {"since", "since"}, {"search", "q"}};
 
 struct events {
     char *query; /* "&key=value..." */
@@ -62,9 +63,10 @@ static void put_line(struct arena *a, const struct json_value *v)
     struct str rule = json_str(json_get(v, "rule")), control = json_str(json_get(v, "control"));
     if (!container.n)
         container = str_sub(json_str(json_path(v, "container.id")), 0, 12);
-    printf("%s  %s%-8s%s  %s%s%s  %s%s%s", plain(a, str_sub(json_str(json_get(v, "time")), 0, 19)), color_of(stdout, severity),
-           plain(a, severity), color_end(stdout, severity), plain(a, json_str(json_get(v, "host"))), container.n ? "/" : "",
-           plain(a, container), color_of(stdout, outcome), plain(a, outcome), color_end(stdout, outcome));
+    printf("%s  %s%-8s%s  %s%s%s  %s%s%s", plain(a, str_sub(json_str(json_get(v, "time")), 0, 19)),
+           color_of(stdout, severity), plain(a, severity), color_end(stdout, severity),
+           plain(a, json_str(json_get(v, "host"))), container.n ? "/" : "", plain(a, container),
+           color_of(stdout, outcome), plain(a, outcome), color_end(stdout, outcome));
     printf("  %s%s%s", plain(a, json_str(json_get(v, "type"))), control.n && !str_eqc(control, "none") ? "/" : "",
            str_eqc(control, "none") ? "" : plain(a, control));
     if (exe.n)
@@ -99,7 +101,7 @@ static bool show_backwards(struct arena *a, struct events *ev, const struct json
 {
     size_t n = 0;
     const struct json_value **all = arena_array(a, items ? items->count + 1 : 1, sizeof(*all));
-    JSON_EACH(items, v)
+    JSON_EACH (items, v)
         all[n++] = v;
     while (n > 0)
         if (show(a, ev, all[--n]))
@@ -116,7 +118,8 @@ static int past(struct remote *rm, struct arena *a, struct events *ev, char **cu
     if (ev->follow) {
         if ((r = remote_get(rm, a, arena_printf(a, "/api/v1/events?order=asc&wait=0&limit=1%s", ev->query), &v, e)) < 0)
             return r;
-        *cursor = strndup(json_str(json_get(v, "next")).p ? json_str(json_get(v, "next")).p : "", json_str(json_get(v, "next")).n);
+        *cursor = strndup(json_str(json_get(v, "next")).p ? json_str(json_get(v, "next")).p : "",
+                          json_str(json_get(v, "next")).n);
     }
     if (ev->limit == 0)
         return 0;
@@ -129,12 +132,13 @@ static int follow(struct remote *rm, struct events *ev, char **cursor, struct er
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);
     const struct json_value *v;
-    int r = remote_get(rm, a, arena_printf(a, "/api/v1/events?order=asc&wait=%d&limit=%u&cursor=%s%s", FOLLOW_WAIT, PAGE,
-                                           http_escape(a, str_c(*cursor)), ev->query),
+    int r = remote_get(rm, a,
+                       arena_printf(a, "/api/v1/events?order=asc&wait=%d&limit=%u&cursor=%s%s", FOLLOW_WAIT, PAGE,
+                                    http_escape(a, str_c(*cursor)), ev->query),
                        &v, e);
     if (r < 0)
         return r;
-    JSON_EACH(json_get(v, "items"), x)
+    JSON_EACH (json_get(v, "items"), x)
         if (show(a, ev, x))
             return 1;
     if (fflush(stdout) < 0)
@@ -179,8 +183,9 @@ static int events(struct events *ev, struct err *e)
 int cmd_events(int argc, char **argv)
 {
     struct option options[ARRAY_LEN(filters) + 6] = {
-        {"follow", no_argument, NULL, 'f'},      {"json", no_argument, NULL, 'j'}, {"limit", required_argument, NULL, 'l'},
-        {"count", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
+        {"follow", no_argument, NULL, 'f'},      {"json", no_argument, NULL, 'j'},
+        {"limit", required_argument, NULL, 'l'}, {"count", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
     };
     for (size_t i = 0; i < ARRAY_LEN(filters); i++)
         options[5 + i] = (struct option){filters[i].option, required_argument, NULL, 1000 + (int)i};
@@ -189,8 +194,12 @@ int cmd_events(int argc, char **argv)
     struct err e = ERR_INIT;
     for (int c; (c = getopt_long(argc, argv, "fh", options, NULL)) != -1;) {
         switch (c) {
-        case 'f': ev.follow = true; break;
-        case 'j': ev.json = true; break;
+        case 'f':
+            ev.follow = true;
+            break;
+        case 'j':
+            ev.json = true;
+            break;
         case 'l':
             if (str_u64(str_c(optarg), &ev.limit) < 0 || ev.limit > 1000)
                 return command_usage("events", "--limit needs a number up to 1000");
@@ -199,10 +208,14 @@ int cmd_events(int argc, char **argv)
             if (str_u64(str_c(optarg), &ev.count) < 0 || ev.count == 0)
                 return command_usage("events", "--count needs a number");
             break;
-        case 'h': fputs(events_help, stdout); return 0;
-        case '?': return 2;
+        case 'h':
+            fputs(events_help, stdout);
+            return 0;
+        case '?':
+            return 2;
         default:
-            ev.query = arena_printf(a, "%s&%s=%s", ev.query, filters[c - 1000].parameter, http_escape(a, str_c(optarg)));
+            ev.query =
+                arena_printf(a, "%s&%s=%s", ev.query, filters[c - 1000].parameter, http_escape(a, str_c(optarg)));
         }
     }
     if (optind != argc)

@@ -12,52 +12,116 @@
 
 struct kind {
     const char *name, *path;
-    bool one;                /* path/NAME gives one */
+    bool one; /* path/NAME gives one */
     struct table_column columns[MAX_COLUMNS];
 };
 
 static const struct kind kinds[] = {
-    {"agents", "/api/v1/agents", true,
-     {{"ID", "id", TABLE_TEXT}, {"HOST", "host", TABLE_TEXT}, {"STATE", "state", TABLE_STATE}, {"TIER", "tier", TABLE_TEXT},
-      {"VERSION", "version", TABLE_TEXT}, {"CONTAINERS", "containers", TABLE_TEXT}, {"UP TO DATE", "up_to_date", TABLE_YES_NO},
-      {"EVENTS", "seq", TABLE_TEXT}, {"LOST", "lost", TABLE_TEXT}, {"CERTIFICATE", "certificate_expires", TABLE_AGE},
+    {"agents",
+     "/api/v1/agents",
+     true,
+     {{"ID", "id", TABLE_TEXT},
+      {"HOST", "host", TABLE_TEXT},
+      {"STATE", "state", TABLE_STATE},
+      {"TIER", "tier", TABLE_TEXT},
+      {"VERSION", "version", TABLE_TEXT},
+      {"CONTAINERS", "containers", TABLE_TEXT},
+      {"UP TO DATE", "up_to_date", TABLE_YES_NO},
+      {"EVENTS", "seq", TABLE_TEXT},
+      {"LOST", "lost", TABLE_TEXT},
+      {"CERTIFICATE", "certificate_expires", TABLE_AGE},
       {"LAST SEEN", "last_seen", TABLE_AGE}}},
-    {"images", "/api/v1/images", true,
-     {{"ID", "id", TABLE_SHORT}, {"NAMES", "names", TABLE_TEXT}, {"VERDICT", "verdict.allow", TABLE_ALLOW},
-      {"SCANNED", "scanned", TABLE_AGE}, {"SOURCE", "source", TABLE_TEXT}}},
-    {"verdicts", "/api/v1/images", true,
-     {{"IMAGE", "id", TABLE_SHORT}, {"NAMES", "names", TABLE_TEXT}, {"VERDICT", "verdict.allow", TABLE_ALLOW},
-      {"INTEL", "verdict.intel_revision", TABLE_SHORT}, {"POLICY", "verdict.policy_revision", TABLE_SHORT},
-      {"EVALUATED", "verdict.evaluated", TABLE_AGE}, {"VALID UNTIL", "verdict.valid_until", TABLE_AGE}}},
-    {"containers", "/api/v1/containers", false,
-     {{"ID", "id", TABLE_SHORT}, {"NAME", "name", TABLE_TEXT}, {"HOST", "host", TABLE_TEXT}, {"IMAGE", "image", TABLE_TEXT},
-      {"STATE", "state", TABLE_STATE}, {"POLICY", "policy.name", TABLE_TEXT}, {"MODE", "policy.mode", TABLE_STATE}}},
-    {"policies", "/api/v1/policies", true,
-     {{"KIND", "kind", TABLE_TEXT}, {"NAME", "name", TABLE_TEXT}, {"REVISION", "revision", TABLE_TEXT},
-      {"CHANGED", "time", TABLE_AGE}, {"BY", "author", TABLE_TEXT}}},
-    {"events", "/api/v1/events", false,
-     {{"TIME", "time", TABLE_TEXT}, {"SEVERITY", "severity", TABLE_STATE}, {"HOST", "host", TABLE_TEXT}, {"TYPE", "type", TABLE_TEXT},
-      {"CONTROL", "control", TABLE_TEXT}, {"OUTCOME", "outcome", TABLE_STATE}, {"CONTAINER", "container.name", TABLE_TEXT},
-      {"PROGRAM", "process.exe", TABLE_TEXT}, {"RULE", "rule", TABLE_TEXT}}},
-    {"audit", "/api/v1/audit", false,
-     {{"TIME", "time", TABLE_TEXT}, {"WHO", "actor", TABLE_TEXT}, {"ACTION", "action", TABLE_TEXT}, {"WHAT", "target", TABLE_TEXT},
-      {"OUTCOME", "outcome", TABLE_STATE}, {"FROM", "address", TABLE_TEXT}}},
-    {"tokens", "/api/v1/tokens", false,
-     {{"ID", "id", TABLE_TEXT}, {"KIND", "kind", TABLE_TEXT}, {"OWNER", "owner", TABLE_TEXT}, {"NOTE", "note", TABLE_TEXT},
-      {"EXPIRES", "expires", TABLE_AGE}, {"USES LEFT", "uses_left", TABLE_TEXT}, {"REVOKED", "revoked", TABLE_YES_NO},
+    {"images",
+     "/api/v1/images",
+     true,
+     {{"ID", "id", TABLE_SHORT},
+      {"NAMES", "names", TABLE_TEXT},
+      {"VERDICT", "verdict.allow", TABLE_ALLOW},
+      {"SCANNED", "scanned", TABLE_AGE},
+      {"SOURCE", "source", TABLE_TEXT}}},
+    {"verdicts",
+     "/api/v1/images",
+     true,
+     {{"IMAGE", "id", TABLE_SHORT},
+      {"NAMES", "names", TABLE_TEXT},
+      {"VERDICT", "verdict.allow", TABLE_ALLOW},
+      {"INTEL", "verdict.intel_revision", TABLE_SHORT},
+      {"POLICY", "verdict.policy_revision", TABLE_SHORT},
+      {"EVALUATED", "verdict.evaluated", TABLE_AGE},
+      {"VALID UNTIL", "verdict.valid_until", TABLE_AGE}}},
+    {"containers",
+     "/api/v1/containers",
+     false,
+     {{"ID", "id", TABLE_SHORT},
+      {"NAME", "name", TABLE_TEXT},
+      {"HOST", "host", TABLE_TEXT},
+      {"IMAGE", "image", TABLE_TEXT},
+      {"STATE", "state", TABLE_STATE},
+      {"POLICY", "policy.name", TABLE_TEXT},
+      {"MODE", "policy.mode", TABLE_STATE}}},
+    {"policies",
+     "/api/v1/policies",
+     true,
+     {{"KIND", "kind", TABLE_TEXT},
+      {"NAME", "name", TABLE_TEXT},
+      {"REVISION", "revision", TABLE_TEXT},
+      {"CHANGED", "time", TABLE_AGE},
+      {"BY", "author", TABLE_TEXT}}},
+    {"events",
+     "/api/v1/events",
+     false,
+     {{"TIME", "time", TABLE_TEXT},
+      {"SEVERITY", "severity", TABLE_STATE},
+      {"HOST", "host", TABLE_TEXT},
+      {"TYPE", "type", TABLE_TEXT},
+      {"CONTROL", "control", TABLE_TEXT},
+      {"OUTCOME", "outcome", TABLE_STATE},
+      {"CONTAINER", "container.name", TABLE_TEXT},
+      {"PROGRAM", "process.exe", TABLE_TEXT},
+      {"RULE", "rule", TABLE_TEXT}}},
+    {"audit",
+     "/api/v1/audit",
+     false,
+     {{"TIME", "time", TABLE_TEXT},
+      {"WHO", "actor", TABLE_TEXT},
+      {"ACTION", "action", TABLE_TEXT},
+      {"WHAT", "target", TABLE_TEXT},
+      {"OUTCOME", "outcome", TABLE_STATE},
+      {"FROM", "address", TABLE_TEXT}}},
+    {"tokens",
+     "/api/v1/tokens",
+     false,
+     {{"ID", "id", TABLE_TEXT},
+      {"KIND", "kind", TABLE_TEXT},
+      {"OWNER", "owner", TABLE_TEXT},
+      {"NOTE", "note", TABLE_TEXT},
+      {"EXPIRES", "expires", TABLE_AGE},
+      {"USES LEFT", "uses_left", TABLE_TEXT},
+      {"REVOKED", "revoked", TABLE_YES_NO},
       {"LAST USED", "last_used", TABLE_AGE}}},
-    {"users", "/api/v1/users", false,
-     {{"NAME", "name", TABLE_TEXT}, {"ROLE", "role", TABLE_TEXT}, {"DISABLED", "disabled", TABLE_YES_NO},
+    {"users",
+     "/api/v1/users",
+     false,
+     {{"NAME", "name", TABLE_TEXT},
+      {"ROLE", "role", TABLE_TEXT},
+      {"DISABLED", "disabled", TABLE_YES_NO},
       {"LAST LOGIN", "last_login", TABLE_AGE}}},
-    {"intel", "/api/v1/intel", false,
-     {{"REVISION", "revision", TABLE_TEXT}, {"BUILT", "built", TABLE_AGE}, {"UPLOADED", "uploaded", TABLE_AGE}, {"BYTES", "size", TABLE_TEXT}}},
+    {"intel",
+     "/api/v1/intel",
+     false,
+     {{"REVISION", "revision", TABLE_TEXT},
+      {"BUILT", "built", TABLE_AGE},
+      {"UPLOADED", "uploaded", TABLE_AGE},
+      {"BYTES", "size", TABLE_TEXT}}},
 };
 
 static const char get_help[] =
     "usage: bulkhead get KIND [NAME] [OPTIONS]\n"
     "\n"
-    "Show what the console knows. KIND is agents, images, verdicts, containers, policies, events, audit, tokens, users\n"
-    "or intel. NAME: the id of an agent, id or name of an image, KIND/NAME of a policy (as in ImagePolicy/production).\n"
+    "Show what the console knows. KIND is agents, images, verdicts, containers, policies, events, audit, tokens, "
+    "users\n"
+    "or intel. NAME: the id of an agent, id or name of an image, KIND/NAME of a policy (as in "
+    "ImagePolicy/production).\n"
     "\n"
     "  --json              JSON, one array (or one object with NAME)\n"
     "  --format FORMAT     table, json, or yaml (policies: the documents as they were applied)\n"
@@ -91,15 +155,17 @@ struct get {
 };
 
 /* All pages up to the limit, as one array. */
-static int fetch_list(struct remote *rm, struct arena *a, const struct get *g, const struct json_value **ret, struct err *e)
+static int fetch_list(struct remote *rm, struct arena *a, const struct get *g, const struct json_value **ret,
+                      struct err *e)
 {
     struct json_value *all = NULL, *last = NULL;
     struct str cursor = STR_NONE;
     do {
         const struct json_value *page;
         uint64_t left = g->limit - (all ? all->count : 0);
-        int r = remote_get(rm, a, arena_printf(a, "%s?limit=%" PRIu64 "%s%s%s", g->kind->path, left > 1000 ? 1000 : left,
-                                               g->filters, cursor.n ? "&cursor=" : "", cursor.n ? http_escape(a, cursor) : ""),
+        int r = remote_get(rm, a,
+                           arena_printf(a, "%s?limit=%" PRIu64 "%s%s%s", g->kind->path, left > 1000 ? 1000 : left,
+                                        g->filters, cursor.n ? "&cursor=" : "", cursor.n ? http_escape(a, cursor) : ""),
                            &page, e);
         if (r < 0)
             return r;
@@ -129,7 +195,7 @@ static void print_json(const struct json_value *v)
 
 static void print_reasons(struct arena *a, const struct json_value *image)
 {
-    JSON_EACH(json_path(image, "verdict.reasons"), reason) {
+    JSON_EACH (json_path(image, "verdict.reasons"), reason) {
         bool deny = json_bool(json_get(reason, "deny"), false);
         struct str word = deny ? STR("deny") : STR("warn");
         printf("  %s" STR_FMT "%s  %s: %s\n", color_of(stdout, word), STR_ARG(word), color_end(stdout, word),
@@ -208,8 +274,12 @@ int cmd_get(int argc, char **argv)
     struct str key, value;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
-        case 'j': g.format = "json"; break;
-        case 'f': g.format = optarg; break;
+        case 'j':
+            g.format = "json";
+            break;
+        case 'f':
+            g.format = optarg;
+            break;
         case 'F':
             if (!str_split(str_c(optarg), '=', &key, &value))
                 return command_usage("get", "--filter needs KEY=VALUE");
@@ -219,8 +289,11 @@ int cmd_get(int argc, char **argv)
             if (str_u64(str_c(optarg), &g.limit) < 0 || g.limit == 0)
                 return command_usage("get", "--limit needs a number");
             break;
-        case 'h': fputs(get_help, stdout); return 0;
-        default: return 2;
+        case 'h':
+            fputs(get_help, stdout);
+            return 0;
+        default:
+            return 2;
         }
     }
     if (argc - optind < 1 || argc - optind > 2)
@@ -248,8 +321,7 @@ static const char delete_help[] =
 
 int cmd_delete(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"revoke", no_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"revoke", no_argument, NULL, 'r'}, {"help", no_argument, NULL, 'h'}, {0}};
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);
     const struct json_value *v;
     struct remote rm;
@@ -263,7 +335,8 @@ int cmd_delete(int argc, char **argv)
         revoke = true;
     }
     const struct kind *k = argc - optind == 2 ? find_kind(argv[optind]) : NULL;
-    if (!k || (strcmp(k->name, "policies") && strcmp(k->name, "agents") && strcmp(k->name, "tokens") && strcmp(k->name, "users")))
+    if (!k || (strcmp(k->name, "policies") && strcmp(k->name, "agents") && strcmp(k->name, "tokens") &&
+               strcmp(k->name, "users")))
         return command_usage("delete", "policy, agent, token or user and its name are needed");
     if (revoke && strcmp(k->name, "agents"))
         return command_usage("delete", "--revoke is for agents");

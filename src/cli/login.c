@@ -19,7 +19,8 @@ static const char login_help[] =
     "\n"
     "  --user NAME           user (asked for on a terminal when absent)\n"
     "  --password-file FILE  password from a file, - for standard input (asked for on a terminal when absent)\n"
-    "  --token-file FILE     a token made by \"bulkhead token create\" instead of user and password, - for standard input\n"
+    "  --token-file FILE     a token made by \"bulkhead token create\" instead of user and password, - for standard "
+    "input\n"
     "  --ca FILE             trust exactly this authority (PEM) for the console\n"
     "  --fingerprint HEX     trust the authority the console shows if the SHA-256 of its public key is this\n"
     "\n"
@@ -68,11 +69,14 @@ static int find_ca(struct arena *a, const struct login *l, struct remote *rm, st
     if (!l->fingerprint && seen.trusted)
         return 0; /* the system store vouches for it */
     if (!seen.ca.n)
-        return err_set(e, EKEYREJECTED, "%s shows no authority of its own and the system does not vouch for it; --ca FILE tells whom to trust",
-                       arena_cstr(a, rm->url));
+        return err_set(
+            e, EKEYREJECTED,
+            "%s shows no authority of its own and the system does not vouch for it; --ca FILE tells whom to trust",
+            arena_cstr(a, rm->url));
     if (l->fingerprint) {
         if (!same_fingerprint(seen.fingerprint, l->fingerprint))
-            return err_set(e, EKEYREJECTED, "the console's authority has the fingerprint %s, not the one given", seen.fingerprint);
+            return err_set(e, EKEYREJECTED, "the console's authority has the fingerprint %s, not the one given",
+                           seen.fingerprint);
         rm->ca = seen.ca;
         return 0;
     }
@@ -83,10 +87,11 @@ static int find_ca(struct arena *a, const struct login *l, struct remote *rm, st
         }
         fprintf(stderr, "WARNING: the authority of this console is not the one of the last login (%s)!\n", known);
     }
-    fprintf(stderr, "The console %s has its own authority (%s), SHA-256 of its public key:\n  %s\n", arena_cstr(a, rm->url),
-            plain(a, seen.ca_name), seen.fingerprint);
+    fprintf(stderr, "The console %s has its own authority (%s), SHA-256 of its public key:\n  %s\n",
+            arena_cstr(a, rm->url), plain(a, seen.ca_name), seen.fingerprint);
     if (!isatty(STDIN_FILENO))
-        return err_set(e, EKEYREJECTED, "nobody is there to confirm the fingerprint: give --ca FILE or --fingerprint HEX");
+        return err_set(e, EKEYREJECTED,
+                       "nobody is there to confirm the fingerprint: give --ca FILE or --fingerprint HEX");
     if (!confirm())
         return err_set(e, EKEYREJECTED, "the authority of the console was not confirmed");
     rm->ca = seen.ca;
@@ -191,7 +196,8 @@ static int log_in(const struct login *l, struct err *e)
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);
     struct remote rm = {0};
     int r;
-    if ((r = url_normal(a, l->url, &rm.url, e)) < 0 || (r = find_ca(a, l, &rm, e)) < 0 || (r = remote_connect(&rm, e)) < 0)
+    if ((r = url_normal(a, l->url, &rm.url, e)) < 0 || (r = find_ca(a, l, &rm, e)) < 0 ||
+        (r = remote_connect(&rm, e)) < 0)
         return r;
     r = l->token_file ? with_token(a, l, &rm, e) : with_password(a, l, &rm, e);
     if (r == 0)
@@ -206,9 +212,12 @@ static int log_in(const struct login *l, struct err *e)
 int cmd_login(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"user", required_argument, NULL, 'u'},        {"password-file", required_argument, NULL, 'p'},
-        {"token-file", required_argument, NULL, 't'},  {"ca", required_argument, NULL, 'c'},
-        {"fingerprint", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'},
+        {"user", required_argument, NULL, 'u'},
+        {"password-file", required_argument, NULL, 'p'},
+        {"token-file", required_argument, NULL, 't'},
+        {"ca", required_argument, NULL, 'c'},
+        {"fingerprint", required_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},
         {0},
     };
     struct login l = {0};
@@ -216,13 +225,26 @@ int cmd_login(int argc, char **argv)
     int c;
     while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         switch (c) {
-        case 'u': l.user = optarg; break;
-        case 'p': l.password_file = optarg; break;
-        case 't': l.token_file = optarg; break;
-        case 'c': l.ca_file = optarg; break;
-        case 'f': l.fingerprint = optarg; break;
-        case 'h': fputs(login_help, stdout); return 0;
-        default: return 2;
+        case 'u':
+            l.user = optarg;
+            break;
+        case 'p':
+            l.password_file = optarg;
+            break;
+        case 't':
+            l.token_file = optarg;
+            break;
+        case 'c':
+            l.ca_file = optarg;
+            break;
+        case 'f':
+            l.fingerprint = optarg;
+            break;
+        case 'h':
+            fputs(login_help, stdout);
+            return 0;
+        default:
+            return 2;
         }
     }
     if (optind + 1 != argc)

@@ -1,6 +1,6 @@
 /* bulkhead put: give the console intel, its key, or a scan report. */
-#include "cli/command.h"
 #include "cli/put.h"
+#include "cli/command.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 
@@ -11,12 +11,12 @@
 #include <getopt.h>
 #include <sys/stat.h>
 
-static const char put_help[] =
-    "usage: bulkhead put intel FILE | intel-key FILE | report FILE\n"
-    "\n"
-    "  intel FILE      an intel.db signed by the key that the console knows\n"
-    "  intel-key FILE  the ed25519 public key (PEM) that intel must be signed with\n"
-    "  report FILE     a scan report (bulkhead scan --format json), - for standard input; prints the console's verdict\n";
+static const char put_help[] = "usage: bulkhead put intel FILE | intel-key FILE | report FILE\n"
+                               "\n"
+                               "  intel FILE      an intel.db signed by the key that the console knows\n"
+                               "  intel-key FILE  the ed25519 public key (PEM) that intel must be signed with\n"
+                               "  report FILE     a scan report (bulkhead scan --format json), - for standard input; "
+                               "prints the console's verdict\n";
 
 static ssize_t read_file(void *ctx, void *p, size_t n, struct err *e)
 {
@@ -51,7 +51,8 @@ static int put_stream(struct remote *rm, struct arena *a, const char *file, cons
     };
     struct http_response s;
     int r;
-    if ((r = http_run(rm->h, a, &q, &s, e)) < 0 || (r = http_check(&s, e)) < 0 || (r = json_parse(a, s.body, 0, &v, e)) < 0)
+    if ((r = http_run(rm->h, a, &q, &s, e)) < 0 || (r = http_check(&s, e)) < 0 ||
+        (r = json_parse(a, s.body, 0, &v, e)) < 0)
         return r;
     *ret = v;
     return 0;
@@ -104,7 +105,7 @@ int put_scan(struct arena *a, const char *url, struct str report, bool quiet, bo
     *allow = json_bool(json_path(v, "verdict.allow"), true);
     if (!quiet) {
         fprintf(stderr, "console " STR_FMT ": %s\n", STR_ARG(rm.url), *allow ? "allow" : "deny");
-        JSON_EACH(json_path(v, "verdict.reasons"), reason)
+        JSON_EACH (json_path(v, "verdict.reasons"), reason)
             if (json_bool(json_get(reason, "deny"), false))
                 fprintf(stderr, "  %s: %s\n", plain(a, json_str(json_get(reason, "policy"))),
                         plain(a, json_str(json_get(reason, "text"))));

@@ -82,7 +82,8 @@ int remote_open(struct arena *a, const char *url, struct remote *ret, struct err
         if ((r = url_normal(a, url, &want, e)) < 0)
             return r;
         if (!str_eq(want, rm.url))
-            return err_set(e, ENOENT, "logged in to " STR_FMT ", not to " STR_FMT "; bulkhead login " STR_FMT " comes first",
+            return err_set(e, ENOENT,
+                           "logged in to " STR_FMT ", not to " STR_FMT "; bulkhead login " STR_FMT " comes first",
                            STR_ARG(rm.url), STR_ARG(want), STR_ARG(want));
     }
     if ((r = remote_connect(&rm, e)) < 0)

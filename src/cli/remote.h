@@ -5,7 +5,8 @@
  * the two.
  *
  *     struct remote rm;
- *     if ((r = remote_open(a, NULL, &rm, e)) < 0 || (r = remote_get(&rm, a, "/api/v1/agents", &answer, e)) < 0) return r;
+ *     if ((r = remote_open(a, NULL, &rm, e)) < 0 || (r = remote_get(&rm, a, "/api/v1/agents", &answer, e)) < 0) return
+ * r;
  *     ...
  *     remote_close(&rm);
  */
@@ -26,8 +27,8 @@ struct remote {
 /* url: only that console (--console URL), NULL: the stored one. -ENOENT: not logged in (there). */
 int remote_open(struct arena *a, const char *url, struct remote *ret, struct err *e);
 void remote_close(struct remote *rm);
-int remote_connect(struct remote *rm, struct err *e);                     /* opens rm->h for url and ca */
-int remote_load(struct arena *a, struct remote *ret, struct err *e);      /* reads the file, does not connect */
+int remote_connect(struct remote *rm, struct err *e);                /* opens rm->h for url and ca */
+int remote_load(struct arena *a, struct remote *ret, struct err *e); /* reads the file, does not connect */
 int remote_store(struct arena *a, const struct remote *rm, struct err *e);
 char *remote_file(struct arena *a);
 

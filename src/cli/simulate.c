@@ -222,8 +222,8 @@ static int events(struct simulation *s, struct err *e)
             json_w_ki64(&s->w, "count", (int64_t)g->count);
             json_w_end(&s->w);
         } else {
-            printf("%8zu  %-11s  %-13s  %s  %s  (policy %s)\n", g->count, g->action, g->control, plain(keep, g->container),
-                   plain(keep, g->exe), plain(keep, g->policy));
+            printf("%8zu  %-11s  %-13s  %s  %s  (policy %s)\n", g->count, g->action, g->control,
+                   plain(keep, g->container), plain(keep, g->exe), plain(keep, g->policy));
         }
     }
     if (!s->json)

@@ -3,20 +3,20 @@
 #include "base/cleanup.h"
 #include "base/time.h"
 
-#define RED "\033[31m"
-#define GREEN "\033[32m"
-#define YELLOW "\033[33m"
+#define RED      "\033[31m"
+#define GREEN    "\033[32m"
+#define YELLOW   "\033[33m"
 #define BOLD_RED "\033[1;31m"
-#define RESET "\033[0m"
+#define RESET    "\033[0m"
 
 static const struct {
     const char *word, *color;
 } colors[] = {
-    {"allow", GREEN},   {"active", GREEN},   {"enforce", GREEN},  {"created", GREEN},     {"running", GREEN},
-    {"deny", RED},      {"revoked", RED},    {"cloned", BOLD_RED}, {"expired", RED},      {"critical", BOLD_RED},
-    {"high", RED},      {"prevented", RED},  {"killed", RED},     {"silent", YELLOW},     {"medium", YELLOW},
-    {"updated", YELLOW}, {"audit", YELLOW},  {"learn", YELLOW},   {"responded", YELLOW},  {"failed", RED},
-    {"denied", RED},    {"deleted", RED},
+    {"allow", GREEN},    {"active", GREEN},  {"enforce", GREEN},   {"created", GREEN},    {"running", GREEN},
+    {"deny", RED},       {"revoked", RED},   {"cloned", BOLD_RED}, {"expired", RED},      {"critical", BOLD_RED},
+    {"high", RED},       {"prevented", RED}, {"killed", RED},      {"silent", YELLOW},    {"medium", YELLOW},
+    {"updated", YELLOW}, {"audit", YELLOW},  {"learn", YELLOW},    {"responded", YELLOW}, {"failed", RED},
+    {"denied", RED},     {"deleted", RED},
 };
 
 bool color_wanted(FILE *f)
@@ -63,14 +63,15 @@ char *age_text(struct arena *a, struct str instant, int64_t now)
     int64_t s = (t > now ? t - now : now - t) / TIME_SECOND;
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         if (s >= units[i].seconds || units[i].unit == 's')
-            return arena_printf(a, t > now ? "in %" PRIi64 "%c" : "%" PRIi64 "%c ago", s / units[i].seconds, units[i].unit);
+            return arena_printf(a, t > now ? "in %" PRIi64 "%c" : "%" PRIi64 "%c ago", s / units[i].seconds,
+                                units[i].unit);
     return arena_printf(a, "-");
 }
 
 static char *list_text(struct arena *a, const struct json_value *v)
 {
     char *all = NULL;
-    JSON_EACH(v, x)
+    JSON_EACH (v, x)
         all = all ? arena_printf(a, "%s,%s", all, plain(a, x->text)) : plain(a, x->text);
     return all ? all : arena_printf(a, "-");
 }
@@ -116,7 +117,7 @@ void table_print(FILE *f, const struct table_column *columns, size_t n, const st
     int64_t now = time_now();
     for (size_t c = 0; c < n; c++)
         width[c] = strlen(columns[c].title);
-    JSON_EACH(items, item) {
+    JSON_EACH (items, item) {
         for (size_t c = 0; c < n; c++) {
             char *text = cells[row * n + c] = cell_text(a, &columns[c], item, now);
             width[c] = columns_of(text) > width[c] ? columns_of(text) : width[c];

@@ -48,8 +48,9 @@ static int write_secret(struct arena *a, const struct token *t, const struct jso
         fwrite(b.p, 1, b.n, stdout);
     fs_wipe(b.p, b.n);
     if (r == 0)
-        fprintf(t->output ? stdout : stderr, "%s token %s, until %s%s%s\n", t->kind, plain(a, json_str(json_get(v, "id"))),
-                plain(a, json_str(json_get(v, "expires"))), t->output ? ", in " : "", t->output ? t->output : "");
+        fprintf(t->output ? stdout : stderr, "%s token %s, until %s%s%s\n", t->kind,
+                plain(a, json_str(json_get(v, "id"))), plain(a, json_str(json_get(v, "expires"))),
+                t->output ? ", in " : "", t->output ? t->output : "");
     return r;
 }
 
@@ -77,13 +78,19 @@ static int create(struct remote *rm, struct arena *a, const struct token *t, str
 static int list(struct remote *rm, struct arena *a, const struct token *t, struct err *e)
 {
     static const struct table_column columns[] = {
-        {"ID", "id", TABLE_TEXT},           {"KIND", "kind", TABLE_TEXT},            {"OWNER", "owner", TABLE_TEXT},
-        {"NOTE", "note", TABLE_TEXT},       {"EXPIRES", "expires", TABLE_AGE},       {"USES LEFT", "uses_left", TABLE_TEXT},
-        {"REVOKED", "revoked", TABLE_YES_NO}, {"LAST USED", "last_used", TABLE_AGE},
+        {"ID", "id", TABLE_TEXT},
+        {"KIND", "kind", TABLE_TEXT},
+        {"OWNER", "owner", TABLE_TEXT},
+        {"NOTE", "note", TABLE_TEXT},
+        {"EXPIRES", "expires", TABLE_AGE},
+        {"USES LEFT", "uses_left", TABLE_TEXT},
+        {"REVOKED", "revoked", TABLE_YES_NO},
+        {"LAST USED", "last_used", TABLE_AGE},
     };
     const struct json_value *v;
-    int r = remote_get(rm, a, t->kind ? arena_printf(a, "/api/v1/tokens?kind=%s", http_escape(a, str_c(t->kind))) : "/api/v1/tokens",
-                       &v, e);
+    int r = remote_get(
+        rm, a, t->kind ? arena_printf(a, "/api/v1/tokens?kind=%s", http_escape(a, str_c(t->kind))) : "/api/v1/tokens",
+        &v, e);
     if (r < 0)
         return r;
     if (t->json) {
@@ -101,9 +108,10 @@ static int list(struct remote *rm, struct arena *a, const struct token *t, struc
 int cmd_token(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"kind", required_argument, NULL, 'k'}, {"expires", required_argument, NULL, 'e'}, {"uses", required_argument, NULL, 'u'},
-        {"note", required_argument, NULL, 'n'}, {"output", required_argument, NULL, 'o'},  {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},       {0},
+        {"kind", required_argument, NULL, 'k'},   {"expires", required_argument, NULL, 'e'},
+        {"uses", required_argument, NULL, 'u'},   {"note", required_argument, NULL, 'n'},
+        {"output", required_argument, NULL, 'o'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     _cleanup_(arena_freep) struct arena *a = arena_new(REMOTE_ARENA);
     struct token t = {0};
@@ -112,14 +120,29 @@ int cmd_token(int argc, char **argv)
     const struct json_value *v;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
-        case 'k': t.kind = optarg; break;
-        case 'e': t.expires = optarg; break;
-        case 'u': t.uses = optarg; break;
-        case 'n': t.note = optarg; break;
-        case 'o': t.output = optarg; break;
-        case 'j': t.json = true; break;
-        case 'h': fputs(token_help, stdout); return 0;
-        default: return 2;
+        case 'k':
+            t.kind = optarg;
+            break;
+        case 'e':
+            t.expires = optarg;
+            break;
+        case 'u':
+            t.uses = optarg;
+            break;
+        case 'n':
+            t.note = optarg;
+            break;
+        case 'o':
+            t.output = optarg;
+            break;
+        case 'j':
+            t.json = true;
+            break;
+        case 'h':
+            fputs(token_help, stdout);
+            return 0;
+        default:
+            return 2;
         }
     }
     const char *verb = argv[optind] ? argv[optind] : "";
@@ -136,8 +159,8 @@ int cmd_token(int argc, char **argv)
         r = create(&rm, a, &t, &e);
     else if (lists)
         r = list(&rm, a, &t, &e);
-    else if ((r = remote_call(&rm, a, "DELETE", arena_printf(a, "/api/v1/tokens/%s", http_escape(a, str_c(id))), NULL, STR_NONE,
-                              &v, &e)) == 0)
+    else if ((r = remote_call(&rm, a, "DELETE", arena_printf(a, "/api/v1/tokens/%s", http_escape(a, str_c(id))), NULL,
+                              STR_NONE, &v, &e)) == 0)
         printf("token %s revoked\n", id);
     remote_close(&rm);
     return r < 0 ? command_failed("token", &e) : 0;

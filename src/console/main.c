@@ -1,9 +1,9 @@
 /* bulkhead-console: options, start, signals. */
 #include "base/fs.h"
 #include "base/log.h"
-#include "net/tls_peek.h"
 #include "console/console.h"
 #include "format/yml.h"
+#include "net/tls_peek.h"
 
 #include <getopt.h>
 #include <signal.h>

@@ -13,9 +13,9 @@
 #include <sys/mman.h>
 
 #define CONNECT_TIMEOUT (10 * TIME_SECOND)
-#define IDLE_TIMEOUT (60 * TIME_SECOND)
-#define PEM_MAX (1u << 20)
-#define POLL_MS 1000
+#define IDLE_TIMEOUT    (60 * TIME_SECOND)
+#define PEM_MAX         (1u << 20)
+#define POLL_MS         1000
 
 struct http {
     CURLM *multi;
@@ -34,11 +34,11 @@ struct run {
     struct arena *a;
     struct buf body;
     uint64_t got, max;
-    size_t sent;                /* of q->body */
+    size_t sent; /* of q->body */
     size_t header_bytes, headers_cap;
     struct http_response s;
-    int64_t moved;              /* when a byte last moved */
-    int code;                   /* negative: a callback ended the request; err holds why */
+    int64_t moved; /* when a byte last moved */
+    int code;      /* negative: a callback ended the request; err holds why */
     struct err err;
     bool is_error, truncated;
 };
@@ -202,9 +202,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         run->body.max = run->is_error && run->q->sink ? LIMIT_HTTP_ERROR : run->max;
         run->is_error = run->is_error && run->q->sink;
     } else if (str_split(line, ':', &name, &value)) {
-        run->s.headers = arena_grow(run->a, run->s.headers, run->s.headers_n, &run->headers_cap, sizeof(struct http_header));
-        run->s.headers[run->s.headers_n++] = (struct http_header){
-            arena_str(run->a, str_trim(name)), arena_str(run->a, str_trim(value))};
+        run->s.headers =
+            arena_grow(run->a, run->s.headers, run->s.headers_n, &run->headers_cap, sizeof(struct http_header));
+        run->s.headers[run->s.headers_n++] =
+            (struct http_header){arena_str(run->a, str_trim(name)), arena_str(run->a, str_trim(value))};
     }
     return n * size;
 }
@@ -452,7 +453,7 @@ static int status_errno(int status)
 {
     static const struct {
         int status, code;
-    } table[] = {{400, EINVAL}, {401, EKEYREJECTED}, {403, EACCES}, {404, ENOENT}, {409, EEXIST}, {412, ESTALE},
+    } table[] = {{400, EINVAL}, {401, EKEYREJECTED}, {403, EACCES},  {404, ENOENT}, {409, EEXIST},   {412, ESTALE},
                  {413, E2BIG},  {429, EAGAIN},       {501, ENOTSUP}, {503, EAGAIN}, {504, ETIMEDOUT}};
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (table[i].status == status)

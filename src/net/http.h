@@ -28,14 +28,14 @@ struct http;
 
 /* All zero: https with the system store, default timeouts, body cap LIMIT_HTTP_BODY. Strings are copied. */
 struct http_opts {
-    const char *unix_socket;     /* connect here whatever the host in the URL is (which goes into Host:) */
-    struct str ca;               /* PEM; then nothing else is trusted, not even the system store */
-    const char *ca_file;         /* the same from a file; read when the client is opened */
-    struct str cert, key;        /* PEM of the client certificate (with chain) and key */
+    const char *unix_socket; /* connect here whatever the host in the URL is (which goes into Host:) */
+    struct str ca;           /* PEM; then nothing else is trusted, not even the system store */
+    const char *ca_file;     /* the same from a file; read when the client is opened */
+    struct str cert, key;    /* PEM of the client certificate (with chain) and key */
     const char *cert_file, *key_file;
-    int64_t connect_timeout;     /* microseconds; 0: 10 s */
-    int64_t idle_timeout;        /* no byte moved in either direction for so long; 0: 60 s, TIME_NEVER: none */
-    int64_t total_timeout;       /* whole request; 0 or TIME_NEVER: none */
+    int64_t connect_timeout; /* microseconds; 0: 10 s */
+    int64_t idle_timeout;    /* no byte moved in either direction for so long; 0: 60 s, TIME_NEVER: none */
+    int64_t total_timeout;   /* whole request; 0 or TIME_NEVER: none */
 };
 
 struct http_header {
@@ -49,26 +49,26 @@ typedef int http_sink_fn(void *ctx, const void *p, size_t n, struct err *e);
 typedef ssize_t http_read_fn(void *ctx, void *p, size_t n, struct err *e);
 
 struct http_request {
-    const char *method;          /* NULL: GET, or POST when there is a body */
-    const char *url;             /* http:// only together with unix_socket or a loopback address */
+    const char *method; /* NULL: GET, or POST when there is a body */
+    const char *url;    /* http:// only together with unix_socket or a loopback address */
     const struct http_header *headers;
     size_t headers_n;
-    struct str body;             /* whole, borrowed; p == NULL: none */
-    http_read_fn *read;          /* or streamed */
-    int64_t read_size;           /* bytes that read will give; -1: unknown, sent chunked */
+    struct str body;    /* whole, borrowed; p == NULL: none */
+    http_read_fn *read; /* or streamed */
+    int64_t read_size;  /* bytes that read will give; -1: unknown, sent chunked */
     void *read_ctx;
-    http_sink_fn *sink;          /* NULL: collected in the arena */
+    http_sink_fn *sink; /* NULL: collected in the arena */
     void *sink_ctx;
-    uint64_t max_body;           /* cap on the answer; 0: LIMIT_HTTP_BODY, UINT64_MAX: none (only with a sink) */
-    int64_t idle_timeout;        /* 0: the client's */
-    int64_t total_timeout;       /* 0: the client's */
+    uint64_t max_body;     /* cap on the answer; 0: LIMIT_HTTP_BODY, UINT64_MAX: none (only with a sink) */
+    int64_t idle_timeout;  /* 0: the client's */
+    int64_t total_timeout; /* 0: the client's */
 };
 
 struct http_response {
     int status;
     struct http_header *headers; /* as received, names in any case: use http_header() */
     size_t headers_n;
-    struct str body;             /* empty when a sink took it */
+    struct str body; /* empty when a sink took it */
 };
 
 /* -EINVAL: CA, certificate or key is unusable; -ENOENT ... from files. */

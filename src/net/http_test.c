@@ -71,8 +71,9 @@ static int redirect(struct httpd_request *rq, struct httpd_answer *an, struct er
 }
 
 static const struct httpd_route routes[] = {
-    {"POST", "/echo", echo, 0, 0, 1u << 20}, {"GET", "/agent", agent, 0, 0, 0},       {"GET", "/big", big, 0, 0, 0},
-    {"GET", "/hang", hang, 0, 0, 0},         {"GET", "/fail", missing, 0, 0, 0},         {"GET", "/redirect", redirect, 0, 0, 0},
+    {"POST", "/echo", echo, 0, 0, 1u << 20}, {"GET", "/agent", agent, 0, 0, 0},
+    {"GET", "/big", big, 0, 0, 0},           {"GET", "/hang", hang, 0, 0, 0},
+    {"GET", "/fail", missing, 0, 0, 0},      {"GET", "/redirect", redirect, 0, 0, 0},
 };
 
 static int sub(struct world *w, const char *name, struct pki **ret)
@@ -92,8 +93,12 @@ static void start(struct world *w, struct pki *p, const char *folder, const stru
         fail_msg("%s", e.msg);
     struct str chain = arena_strf(w->a, STR_FMT "\n" STR_FMT, STR_ARG(cert.pem), STR_ARG(pki_ca(p)));
     assert_int_equal(tls_server_new(chain, key, pki_ca(p), &w->tls, &e), 0);
-    struct httpd_opts o = {.listen = "127.0.0.1:0", .listen_fd = -1, .tls = w->tls, .routes = routes,
-                           .routes_n = ARRAY_LEN(routes), .ctx = w};
+    struct httpd_opts o = {.listen = "127.0.0.1:0",
+                           .listen_fd = -1,
+                           .tls = w->tls,
+                           .routes = routes,
+                           .routes_n = ARRAY_LEN(routes),
+                           .ctx = w};
     if (httpd_start(&o, &w->server, &e) < 0)
         fail_msg("%s", e.msg);
     snprintf(w->url, sizeof(w->url), "https://127.0.0.1:%u", httpd_port(w->server));
@@ -145,7 +150,8 @@ static struct http *client(struct world *w, struct str ca)
     return h;
 }
 
-static int run(struct world *w, struct http *h, struct http_request q, const char *path, struct http_response *s, struct err *e)
+static int run(struct world *w, struct http *h, struct http_request q, const char *path, struct http_response *s,
+               struct err *e)
 {
     q.url = arena_printf(w->a, "%s%s", w->url, path);
     return http_run(h, w->a, &q, s, e);
@@ -246,8 +252,13 @@ static void test_client_certificate(void **state)
 
 static void test_no_cleartext(void **state)
 {
-    static const char *const urls[] = {"http://example.org/", "http://localhost@example.org/", "http://localhost.example.org/",
-                                       "ftp://localhost/", "file:///etc/passwd", "localhost", "https://a b/"};
+    static const char *const urls[] = {"http://example.org/",
+                                       "http://localhost@example.org/",
+                                       "http://localhost.example.org/",
+                                       "ftp://localhost/",
+                                       "file:///etc/passwd",
+                                       "localhost",
+                                       "https://a b/"};
     struct world *w = *state;
     _cleanup_(http_closep) struct http *h = client(w, STR_NONE);
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
@@ -323,7 +334,8 @@ static void test_slow(void **state)
     struct http_response s;
     struct err e = ERR_INIT;
     pthread_mutex_lock(&w->gate);
-    assert_fails(run(w, h, (struct http_request){.idle_timeout = 200000}, "/hang", &s, &e), ETIMEDOUT, e, "nothing came");
+    assert_fails(run(w, h, (struct http_request){.idle_timeout = 200000}, "/hang", &s, &e), ETIMEDOUT, e,
+                 "nothing came");
     assert_fails(run(w, h, (struct http_request){.total_timeout = 200000}, "/hang", &s, &e), ETIMEDOUT, e, "/hang");
     pthread_mutex_unlock(&w->gate);
     assert_int_equal(run(w, h, (struct http_request){0}, "/agent", &s, &e), 0); /* usable again */
@@ -417,7 +429,8 @@ static void test_misbehaving(void **state)
         n += (size_t)snprintf(many + n, 100, "X-%zu: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", n);
     assert_int_equal(raw_run(w, STR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), &s, &e), 0);
     assert_true(str_eqc(s.body, "ok"));
-    assert_int_equal(raw_run(w, STR("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &s, &e), 0);
+    assert_int_equal(
+        raw_run(w, STR("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), &s, &e), 0);
     assert_int_equal(s.status, 200);
     assert_int_equal(raw_run(w, STR("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nshort"), &s, &e), -EBADMSG);
     assert_int_equal(raw_run(w, STR("SSH-2.0-OpenSSH\r\n"), &s, &e), -EBADMSG);

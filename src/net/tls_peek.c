@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #define TIMEOUT_MS 10000
-#define CHAIN_MAX 10u
+#define CHAIN_MAX  10u
 
 static void session_fini(gnutls_session_t *s)
 {
@@ -125,11 +125,13 @@ static int read_chain(struct arena *a, gnutls_session_t s, struct tls_peek *ret,
     if (!list || n == 0 || n > CHAIN_MAX)
         return err_set(e, EBADMSG, "TLS: %u certificates", n);
     int r;
-    if ((r = gnutls_x509_crt_init(&crt)) < 0 || (r = gnutls_x509_crt_import(crt, &list[n - 1], GNUTLS_X509_FMT_DER)) < 0)
+    if ((r = gnutls_x509_crt_init(&crt)) < 0 ||
+        (r = gnutls_x509_crt_import(crt, &list[n - 1], GNUTLS_X509_FMT_DER)) < 0)
         return err_set(e, EBADMSG, "TLS: %s", gnutls_strerror(r));
     if (gnutls_x509_crt_get_ca_status(crt, &critical) <= 0)
         return 0;
-    if ((r = key_fingerprint(crt, ret->fingerprint)) < 0 || (r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem)) < 0)
+    if ((r = key_fingerprint(crt, ret->fingerprint)) < 0 ||
+        (r = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem)) < 0)
         return err_set(e, EBADMSG, "TLS: %s", gnutls_strerror(r));
     ret->ca = arena_str(a, str_n((char *)pem.data, pem.size));
     gnutls_free(pem.data);

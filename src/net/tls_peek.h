@@ -11,10 +11,10 @@
 #define TLS_FINGERPRINT 65 /* 64 hex digits and a NUL */
 
 struct tls_peek {
-    bool trusted;                         /* the system store vouches for chain and name */
-    struct str ca;                        /* PEM of the last certificate of the chain when it is an authority; else empty */
-    char fingerprint[TLS_FINGERPRINT];    /* SHA-256 of its SubjectPublicKeyInfo; empty without ca */
-    struct str ca_name;                   /* its subject */
+    bool trusted;  /* the system store vouches for chain and name */
+    struct str ca; /* PEM of the last certificate of the chain when it is an authority; else empty */
+    char fingerprint[TLS_FINGERPRINT]; /* SHA-256 of its SubjectPublicKeyInfo; empty without ca */
+    struct str ca_name;                /* its subject */
 };
 
 /* url: https://HOST[:PORT]... -ECONNREFUSED, -ETIMEDOUT, -EBADMSG no TLS. */

@@ -19,14 +19,13 @@ static const struct row rows[] = {
      "LSM bprm_check_security, mmap_file, file_mprotect: overlay layer of the file",
      "tp_btf sched_process_exec and sys_enter (mmap, mprotect; 64- and 32-bit): overlay layer of the file", "",
      "no BPF LSM: the exec is killed before its first instruction, the caller sees a dead child and no EPERM"},
-    {CONTROL_fileless, LEVEL_block, LEVEL_kill,
-     "LSM bprm_check_security, mmap_file: link count 0, memfd",
+    {CONTROL_fileless, LEVEL_block, LEVEL_kill, "LSM bprm_check_security, mmap_file: link count 0, memfd",
      "tp_btf sched_process_exec and sys_enter (mmap): link count 0, memfd", "",
      "no BPF LSM: killed before its first instruction"},
-    {CONTROL_scripts, LEVEL_block, LEVEL_detect,
-     "LSM bprm_check_security sees the #! file itself",
+    {CONTROL_scripts, LEVEL_block, LEVEL_detect, "LSM bprm_check_security sees the #! file itself",
      "tp_btf sched_process_exec sees that a script was run, not its file", "",
-     "at the end of an exec the kernel holds only the interpreter; a script handed to an interpreter is data on both tiers"},
+     "at the end of an exec the kernel holds only the interpreter; a script handed to an interpreter is data on both "
+     "tiers"},
     {CONTROL_process_allow, LEVEL_block, LEVEL_kill, "LSM bprm_check_security: path made in the kernel",
      "tp_btf sched_process_exec: path made in the kernel", "", "no BPF LSM: killed before its first instruction"},
     {CONTROL_process_deny, LEVEL_block, LEVEL_kill, "LSM bprm_check_security: path made in the kernel",
@@ -106,12 +105,18 @@ int sensor_doctor(struct arena *a, const char *bpf_dir, struct sensor_report *re
         bool any = has_lsm || has_trace;
         v[i] = (struct sensor_control){
             .control = rows[i].control,
-            .level = !any ? LEVEL_detect : has_lsm ? rows[i].lsm : rows[i].trace,
+            .level = !any      ? LEVEL_detect
+                     : has_lsm ? rows[i].lsm
+                               : rows[i].trace,
             .available = any,
             .survives = any,
-            .how = str_c(!any ? "" : has_lsm ? rows[i].lsm_how : rows[i].trace_how),
+            .how = str_c(!any      ? ""
+                         : has_lsm ? rows[i].lsm_how
+                                   : rows[i].trace_how),
             .proof = r.tier_proof,
-            .why_not_more = str_c(!any ? "no BPF on this kernel" : has_lsm ? rows[i].lsm_less : rows[i].trace_less),
+            .why_not_more = str_c(!any      ? "no BPF on this kernel"
+                                  : has_lsm ? rows[i].lsm_less
+                                            : rows[i].trace_less),
         };
     }
     r.controls = v;

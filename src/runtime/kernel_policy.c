@@ -33,8 +33,8 @@ static int add_glob(struct lists *l, enum bh_list list, struct str pattern, stru
     if (g->n >= BH_GLOBS)
         return err_set(e, E2BIG, "%s: more than %d patterns", list_names[list], BH_GLOBS);
     if (pattern.n >= BH_GLOB)
-        return err_set(e, E2BIG, "%s: pattern '" STR_FMT "' is longer than %d bytes", list_names[list], STR_ARG(pattern),
-                       BH_GLOB - 1);
+        return err_set(e, E2BIG, "%s: pattern '" STR_FMT "' is longer than %d bytes", list_names[list],
+                       STR_ARG(pattern), BH_GLOB - 1);
     memset(g->pattern[g->n], 0, BH_GLOB);
     memcpy(g->pattern[g->n++], pattern.p, pattern.n);
     return 0;
@@ -183,7 +183,8 @@ static int put_lists(const struct maps *m, struct lists *l, uint64_t set, struct
     for (size_t i = 0; i < l->paths_n; i++) {
         l->paths[i].set = set;
         if (bpf_map_update_elem(m->paths, &l->paths[i], &one, BPF_ANY) < 0)
-            return errno == E2BIG ? err_set(e, E2BIG, "the kernel's table of paths is full") : err_errno(e, "map paths");
+            return errno == E2BIG ? err_set(e, E2BIG, "the kernel's table of paths is full")
+                                  : err_errno(e, "map paths");
     }
     for (uint32_t i = 0; i < BH_LISTS; i++) {
         struct bh_glob_key k = {.set = set, .list = i};

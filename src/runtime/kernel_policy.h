@@ -20,12 +20,12 @@
 #define KERNEL_POLICY_PATHS 4096u /* exact paths in all lists of one container */
 
 struct kernel_policy_extra {
-    struct str image_id;   /* novelty is kept per image; empty: per container */
-    bool tell_all;         /* tell every exec of this container, not only new ones */
+    struct str image_id; /* novelty is kept per image; empty: per container */
+    bool tell_all;       /* tell every exec of this container, not only new ones */
     /* added to process.allow as exact paths: the learned profile */
     const struct str *allow;
     size_t allow_n;
-    bool has_allow;        /* the profile is in force even when empty */
+    bool has_allow; /* the profile is in force even when empty */
 };
 
 /* extra may be NULL. Notices (one line each) live in the arena; both out parameters may be NULL. */

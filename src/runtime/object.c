@@ -75,7 +75,8 @@ int object_open(const struct object *o, const char *maps_dir, size_t ring, struc
         return err_errno(e, "kernel programs '%s'", o->name);
     struct bpf_map *m;
     int r = 0;
-    bpf_object__for_each_map (m, obj) {
+    bpf_object__for_each_map(m, obj)
+    {
         char path[PIN_PATH];
         if (r || bpf_map__is_internal(m) || !maps_dir)
             continue;

@@ -7,7 +7,7 @@
 
 #include <bpf/libbpf.h>
 
-#define OBJECT_LSM (1u << SENSOR_LSM)
+#define OBJECT_LSM   (1u << SENSOR_LSM)
 #define OBJECT_TRACE (1u << SENSOR_TRACE)
 
 struct object {

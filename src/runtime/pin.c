@@ -70,10 +70,12 @@ int pin_map(const char *bpf_dir, const char *name, size_t key, size_t value, int
         return r;
     int fd = bpf_obj_get(path);
     if (fd < 0)
-        return errno == ENOENT ? err_set(e, ENOENT, "no sensor is in force under %s", bpf_dir) : err_errno(e, "%s", path);
+        return errno == ENOENT ? err_set(e, ENOENT, "no sensor is in force under %s", bpf_dir)
+                               : err_errno(e, "%s", path);
     struct bpf_map_info info = {0};
     __u32 n = sizeof(info);
-    if (bpf_obj_get_info_by_fd(fd, &info, &n) < 0 || (key && info.key_size != key) || (value && info.value_size != value)) {
+    if (bpf_obj_get_info_by_fd(fd, &info, &n) < 0 || (key && info.key_size != key) ||
+        (value && info.value_size != value)) {
         close(fd);
         return err_set(e, ESTALE, "%s: not the map of this version", path);
     }

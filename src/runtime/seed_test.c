@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ID  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ID2 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 
 /* Lines as dockerd, podman, containerd and CRI-O leave them in /proc/PID/cgroup. */

@@ -70,7 +70,8 @@ static int attach_pinned(struct bpf_program *p, const char *links_dir, struct er
 }
 
 /* The maps hold what the programs obey from their first run: tier and default policy are there before they attach. */
-static int configure(struct bpf_object *obj, enum sensor_tier tier, const struct sensor_opts *o, bool fresh, struct err *e)
+static int configure(struct bpf_object *obj, enum sensor_tier tier, const struct sensor_opts *o, bool fresh,
+                     struct err *e)
 {
     uint32_t zero = 0;
     struct bpf_map *config = bpf_object__find_map_by_name(obj, "config");
@@ -107,18 +108,17 @@ static int load_object(const struct object *o, struct sensor *s, const struct se
     if (r < 0)
         return r;
     struct bpf_program *p;
-    bpf_object__for_each_program (p, obj)
-        if (!tier_wants(s->tier, opts, bpf_program__name(p)) || !has_hook(p))
-            bpf_program__set_autoload(p, false);
+    bpf_object__for_each_program(p, obj) if (!tier_wants(s->tier, opts, bpf_program__name(p)) || !has_hook(p))
+        bpf_program__set_autoload(p, false);
     r = object_load(obj, o->name, e);
     if (r == 0)
         r = configure(obj, s->tier, opts, fresh, e);
-    bpf_object__for_each_program (p, obj)
-        if (r == 0 && bpf_program__autoload(p)) {
-            r = attach_pinned(p, links, e);
-            if (r < 0 && tier_may_miss(bpf_program__name(p)))
-                r = 0;
-        }
+    bpf_object__for_each_program(p, obj) if (r == 0 && bpf_program__autoload(p))
+    {
+        r = attach_pinned(p, links, e);
+        if (r < 0 && tier_may_miss(bpf_program__name(p)))
+            r = 0;
+    }
     bpf_object__close(obj);
     return r;
 }
@@ -259,11 +259,11 @@ static struct str span(const struct bh_event *ev, size_t data, struct bh_span s)
 }
 
 static const enum event_type types[BH_TYPES] = {
-    [BH_EXEC] = EVENT_TYPE_exec,       [BH_MMAP] = EVENT_TYPE_mmap,       [BH_EXIT] = EVENT_TYPE_exit,
-    [BH_OPEN] = EVENT_TYPE_open,       [BH_CONNECT] = EVENT_TYPE_connect, [BH_BIND] = EVENT_TYPE_bind,
-    [BH_LISTEN] = EVENT_TYPE_listen,   [BH_ACCEPT] = EVENT_TYPE_accept,   [BH_CREDENTIALS] = EVENT_TYPE_credentials,
-    [BH_MOUNT] = EVENT_TYPE_mount,     [BH_PTRACE] = EVENT_TYPE_ptrace,   [BH_NAMESPACE] = EVENT_TYPE_namespace,
-    [BH_MODULE] = EVENT_TYPE_module,   [BH_BPF] = EVENT_TYPE_bpf,         [BH_IO_URING] = EVENT_TYPE_bpf,
+    [BH_EXEC] = EVENT_TYPE_exec,     [BH_MMAP] = EVENT_TYPE_mmap,       [BH_EXIT] = EVENT_TYPE_exit,
+    [BH_OPEN] = EVENT_TYPE_open,     [BH_CONNECT] = EVENT_TYPE_connect, [BH_BIND] = EVENT_TYPE_bind,
+    [BH_LISTEN] = EVENT_TYPE_listen, [BH_ACCEPT] = EVENT_TYPE_accept,   [BH_CREDENTIALS] = EVENT_TYPE_credentials,
+    [BH_MOUNT] = EVENT_TYPE_mount,   [BH_PTRACE] = EVENT_TYPE_ptrace,   [BH_NAMESPACE] = EVENT_TYPE_namespace,
+    [BH_MODULE] = EVENT_TYPE_module, [BH_BPF] = EVENT_TYPE_bpf,         [BH_IO_URING] = EVENT_TYPE_bpf,
 };
 static const enum event_control controls[BH_CONTROLS] = {
 #define BH_X(n) [BH_CONTROL_##n] = CONTROL_##n,
@@ -344,8 +344,9 @@ size_t sensor_args(const struct sensor_event *ev, struct str *out, size_t max)
 
 struct str sensor_parent_exe(const struct sensor_event *ev, size_t i)
 {
-    return i < ev->raw->parents_n ? span(ev->raw, ev->raw->size - offsetof(struct bh_event, data), ev->raw->parents[i].exe)
-                                  : STR_NONE;
+    return i < ev->raw->parents_n
+               ? span(ev->raw, ev->raw->size - offsetof(struct bh_event, data), ev->raw->parents[i].exe)
+               : STR_NONE;
 }
 
 int sensor_loss(struct sensor *s, struct sensor_loss *ret, struct err *e)

@@ -25,11 +25,11 @@
 enum sensor_tier { SENSOR_AUTO, SENSOR_LSM, SENSOR_TRACE };
 
 struct sensor_opts {
-    const char *bpf_dir;       /* NULL: SENSOR_BPF_DIR */
-    enum sensor_tier tier;     /* AUTO, or one forced: -ENOTSUP when the host cannot carry it */
-    bool opens;                /* tell files opened for writing also where that costs every open (trace tier) */
-    bool host;                 /* tell execs of the host too (telemetry; never judged) */
-    size_t ring;               /* bytes of the telemetry ring, power of two; 0: 4 MiB. The alert ring is 1 MiB */
+    const char *bpf_dir;   /* NULL: SENSOR_BPF_DIR */
+    enum sensor_tier tier; /* AUTO, or one forced: -ENOTSUP when the host cannot carry it */
+    bool opens;            /* tell files opened for writing also where that costs every open (trace tier) */
+    bool host;             /* tell execs of the host too (telemetry; never judged) */
+    size_t ring;           /* bytes of the telemetry ring, power of two; 0: 4 MiB. The alert ring is 1 MiB */
 };
 
 struct sensor;
@@ -37,17 +37,17 @@ struct sensor;
 /* One event, decoded. Fields of `raw` are numbers in host order; the strings are paths as the container sees them. */
 struct sensor_event {
     const struct bh_event *raw;
-    int64_t time;              /* wall clock, when it happened */
-    int64_t started;           /* wall clock, start of the process */
-    struct str id;             /* 64 hex digits; empty: the host's */
+    int64_t time;    /* wall clock, when it happened */
+    int64_t started; /* wall clock, start of the process */
+    struct str id;   /* 64 hex digits; empty: the host's */
     struct str exe, path, comm;
-    struct str args;           /* NUL-separated; sensor_args() cuts */
+    struct str args; /* NUL-separated; sensor_args() cuts */
     /* the same decision in the terms of the house */
-    enum event_type type;      /* BH_IO_URING has none of its own: EVENT_TYPE_bpf with CONTROL_io_uring */
+    enum event_type type; /* BH_IO_URING has none of its own: EVENT_TYPE_bpf with CONTROL_io_uring */
     enum event_control control;
     enum event_action action;
-    enum event_level level;    /* what acted: detect when nothing was done */
-    enum event_level would;    /* with mode learn/audit and action block: what enforce does on this tier */
+    enum event_level level;     /* what acted: detect when nothing was done */
+    enum event_level would;     /* with mode learn/audit and action block: what enforce does on this tier */
     enum event_outcome outcome; /* prevented, killed or detected; allowed for telemetry */
 };
 size_t sensor_args(const struct sensor_event *ev, struct str *out, size_t max); /* number found, at most max */
@@ -58,7 +58,7 @@ struct str sensor_peer(struct arena *a, const struct sensor_event *ev);
 struct str sensor_file_flags(struct arena *a, uint32_t flags);
 
 int sensor_open(const struct sensor_opts *o, struct sensor **ret, struct err *e);
-void sensor_close(struct sensor *s);  /* enforcement stays; NULL is fine */
+void sensor_close(struct sensor *s); /* enforcement stays; NULL is fine */
 void sensor_closep(struct sensor **s);
 
 enum sensor_tier sensor_tier(const struct sensor *s);
@@ -81,28 +81,29 @@ int sensor_loss(struct sensor *s, struct sensor_loss *ret, struct err *e);
 int sensor_container(struct sensor *s, struct str id, struct bh_container *ret, struct err *e);
 /* The container is gone: forget its root, its novelty entries age out by themselves. */
 int sensor_container_forget(struct sensor *s, struct str id, struct err *e);
-/* For hosts whose engine leaves containers outside of a cgroup that names them: this mount namespace is container id. */
+/* For hosts whose engine leaves containers outside of a cgroup that names them: this mount namespace is container id.
+ */
 int sensor_mnt_ns_put(const char *bpf_dir, uint32_t mnt_ns, struct str id, struct err *e);
 int sensor_mnt_ns_del(const char *bpf_dir, uint32_t mnt_ns, struct err *e);
 
 /* ---- doctor ---- */
 struct sensor_control {
     enum event_control control;
-    enum event_level level;    /* strongest this host and tier has */
-    bool available;            /* false: nothing at all */
-    bool survives;             /* stays in force when the agent dies */
-    struct str how;            /* the hook that does it */
-    struct str proof;          /* how it was proven here: "a child of ours was refused an exec (EPERM)" */
-    struct str why_not_more;   /* empty when level is block */
+    enum event_level level;  /* strongest this host and tier has */
+    bool available;          /* false: nothing at all */
+    bool survives;           /* stays in force when the agent dies */
+    struct str how;          /* the hook that does it */
+    struct str proof;        /* how it was proven here: "a child of ours was refused an exec (EPERM)" */
+    struct str why_not_more; /* empty when level is block */
 };
 struct sensor_report {
     enum sensor_tier tier;
-    struct str tier_proof;     /* what the probe saw */
-    struct str kernel;         /* release */
-    bool pinned;               /* something of ours is in force under bpf_dir now */
+    struct str tier_proof; /* what the probe saw */
+    struct str kernel;     /* release */
+    bool pinned;           /* something of ours is in force under bpf_dir now */
     const struct sensor_control *controls;
     size_t controls_n;
-    const struct str *notes;   /* limits of this host in plain words */
+    const struct str *notes; /* limits of this host in plain words */
     size_t notes_n;
 };
 /* Probes by doing, in children of ours and with programs that see only these; harmless on a live host. */

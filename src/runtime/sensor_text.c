@@ -29,8 +29,9 @@ struct str sensor_peer(struct arena *a, const struct sensor_event *ev)
 
 struct str sensor_file_flags(struct arena *a, uint32_t flags)
 {
-    static const char *const names[] = {"lower",   "upper",  "foreign", "tmpfs",  "memfd",      "deleted",  "volume", "allowed",
-                                        "unknown", "script", "interp",  "compat", "unresolved", "mprotect", "other_ns"};
+    static const char *const names[] = {"lower",   "upper",  "foreign",    "tmpfs",    "memfd",
+                                        "deleted", "volume", "allowed",    "unknown",  "script",
+                                        "interp",  "compat", "unresolved", "mprotect", "other_ns"};
     struct str out = STR_NONE;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (flags & (1u << i))

@@ -108,8 +108,7 @@ int tier_probe(enum sensor_tier t, char *seen, size_t n, struct err *e)
     if (r < 0)
         return r;
     struct bpf_program *p;
-    bpf_object__for_each_program (p, obj)
-        bpf_program__set_autoload(p, !strcmp(bpf_program__name(p), program));
+    bpf_object__for_each_program(p, obj) bpf_program__set_autoload(p, !strcmp(bpf_program__name(p), program));
     struct bpf_link *link = NULL;
     if ((r = object_load(obj, "probe", e)) == 0) {
         link = bpf_program__attach(bpf_object__find_program_by_name(obj, program));
