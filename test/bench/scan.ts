@@ -9,12 +9,13 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const args = process.argv.slice(2);
 const at = args.indexOf("--pairs");
 const pairs = at >= 0 ? Number(args.splice(at, 2)[1]) : 15;
-const program = join(process.env.BULKHEAD_BUILD ?? join(import.meta.dirname, "../../build"), "src/cli/bulkhead");
+const program = join(process.env.BULKHEAD_BUILD ?? join(dirname(fileURLToPath(import.meta.url)), "../../build"), "src/cli/bulkhead");
 const work = mkdtempSync(join(tmpdir(), "bulkhead-bench-"));
 
 function sh(script: string): string {

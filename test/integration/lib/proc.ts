@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
-export const top = resolve(import.meta.dirname, "../../..");
+export const top = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
 const build = process.env.BULKHEAD_BUILD ?? join(top, "build");
 
 /** Path of one of our programs in the build folder: program("bulkhead"), program("bulkhead-agent") ... */
