@@ -80,7 +80,7 @@ export class Dockerd {
     const dir = join(this.dataRoot, "containers"), ids = existsSync(dir) ? readdirSync(dir) : [];
     return readdirSync("/proc").filter((n) => /^\d+$/.test(n)).map(Number).filter((pid) => {
       try {
-        const cgroups = readFileSync(`/proc//cgroup`, "latin1");
+        const cgroups = readFileSync(`/proc/${pid}/cgroup`, "latin1");
         return ids.some((id) => cgroups.includes(id)) && alive(pid);
       } catch {
         return false;

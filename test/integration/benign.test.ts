@@ -1,0 +1,295 @@
+// Ordinary work stays untouched under a policy that blocks everything: nginx and PostgreSQL as Debian ships them, interpreters
+// at work, a package manager. Then every control against these same containers, while they go on serving.
+// The image is made once by debootstrap and kept in build/test-cache.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { type Agent, startAgent } from "./lib/bulkhead.ts";
+import { type Dockerd, startDockerd } from "./lib/dockerd.ts";
+import type { Event } from "./lib/events.ts";
+import { Cleanup, needs, run, tempDir, top, until } from "./lib/proc.ts";
+
+const suite = "bookworm";
+const packages = ["nginx-light", "postgresql", "python3-minimal", "perl-base", "busybox-static"];
+const cleanup = new Cleanup();
+let d: Dockerd, agent: Agent, tier = "";
+
+/** The image's tar, or why there is none. */
+async function image(): Promise<{ tar: string } | { why: string }> {
+  const cache = join(process.env.BULKHEAD_BUILD ?? join(top, "build"), "test-cache");
+  const tar = join(cache, `benign-${createHash("sha256").update([suite, ...packages].join(" ")).digest("hex").slice(0, 16)}.tar`);
+  if (existsSync(tar)) return { tar };
+  const why = needs("debootstrap", "tar");
+  if (why) return { why };
+  const root = join(tempDir(cleanup, "bh-benign-"), "root");
+  mkdirSync(cache, { recursive: true });
+  // A pid namespace: should a package start its server, it ends here.
+  const made = await run("unshare", ["--mount", "--pid", "--fork", "--kill-child", "debootstrap", "--variant=minbase",
+    `--include=${packages.join(",")}`, suite, root], { timeout: 130000 });
+  if (made.code !== 0) return { why: `debootstrap (a mirror is needed once): exit ${made.code}: ${made.stdout.trimEnd().split("\n").at(-1)}` };
+  const unneeded = ["dev", "proc", "sys", "var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"];
+  const packed = await run("tar", ["-C", root, "--one-file-system", ...unneeded.map((u) => `--exclude=./${u}/*`), "-cf", `${tar}.part`, "."]);
+  if (packed.code !== 0) return { why: `tar: ${packed.stderr}` };
+  renameSync(`${tar}.part`, tar);
+  rmSync(root, { recursive: true, force: true });
+  return { tar };
+}
+
+const noEngine = needs("dockerd", "docker", "bulkhead-agent", "dpkg-deb");
+const found = noEngine ? { why: noEngine } : await image();
+const skip = "why" in found ? found.why : false;
+if (skip) {
+  await cleanup.run();
+  console.error(`benign.test.ts skipped: ${skip}`);
+}
+
+/** Scripts that come with the image. */
+const jobs: Record<string, string> = {
+  "work.sh": `#!/bin/sh
+set -e
+d=$(mktemp -d); trap 'rm -rf "$d"' EXIT
+for i in 1 2 3; do echo "line $i" >"$d/$i"; done
+(cat "$d"/* | sort -r | tr a-z A-Z) >"$d/all" & wait
+[ "$(wc -l <"$d/all")" = 3 ] && tar -C "$d" -cf - . | tar -tf - | grep -c all
+`,
+  "work.py": `#!/usr/bin/python3
+import os, subprocess, sys
+open("/tmp/py.txt", "w").write("written\\n")
+out = subprocess.run(["/bin/sh", "-c", "cat /tmp/py.txt; id -u"], capture_output=True, text=True, check=True).stdout
+assert out.split() == ["written", "0"], out
+pids = [os.fork() for _ in range(1)]
+if pids[0] == 0:
+    os.execv("/usr/bin/sort", ["sort", "-o", "/tmp/py.sorted", "/tmp/py.txt"])
+assert os.waitpid(pids[0], 0)[1] == 0
+os.chmod("/tmp/py.txt", 0o755); os.rename("/tmp/py.txt", "/tmp/py.moved"); os.unlink("/tmp/py.moved")
+fd = os.memfd_create("scratch"); os.write(fd, b"data, not code"); os.lseek(fd, 0, 0)
+assert os.read(fd, 4) == b"data"
+print("python", sys.version_info.major)
+`,
+  "work.pl": `#!/usr/bin/perl
+use strict; use warnings;
+open(my $f, ">", "/tmp/pl.txt") or die; print $f "b\\na\\n"; close $f;
+my @lines = split /\\n/, qx(sort /tmp/pl.txt); die unless "@lines" eq "a b";
+my $pid = fork; if (!$pid) { exec "/bin/true" } waitpid $pid, 0; die if $?;
+unlink "/tmp/pl.txt"; print "perl 5\\n";
+`,
+};
+
+const policy = (name: string, mode: string, extra = "") => `kind: ContainerPolicy
+name: ${name}
+mode: ${mode}
+select: {images: ["${name}:*"]}
+process: {drift: block, fileless: block, scripts: alert${extra}}
+privilege: {escalation: block, namespaces: block, ptrace: block, mount: block, modules: block, bpf: block, io_uring: block}
+`;
+// Without Docker's own filters, and able to mount: it is our controls that are tested.
+const options = ["--network", "none", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+  "--cap-add", "SYS_ADMIN", "--tmpfs", "/scratch:exec"];
+const pgbin = "/usr/lib/postgresql/15/bin";
+const startPostgres = `set -e; ${pgbin}/initdb -D /var/tmp/pg -A trust >/dev/null; exec ${pgbin}/postgres -D /var/tmp/pg -c listen_addresses=127.0.0.1`;
+
+const exec = (name: string, script: string, ...o: string[]) => d.docker("exec", ...o, name, "sh", "-c", script);
+const succeeds = async (name: string, script: string, ...o: string[]): Promise<string> => {
+  const r = await exec(name, script, ...o);
+  assert.equal(r.code, 0, `${name}: ${script}: exit ${r.code}: ${r.stderr}${r.stdout}`);
+  return r.stdout.trim();
+};
+const fetch = () => succeeds("web", "busybox wget -qO- http://127.0.0.1/");
+const sql = (text: string) => succeeds("sql", `psql -h 127.0.0.1 -U postgres -Atq -v ON_ERROR_STOP=1 -c "${text}"`);
+const services: Record<string, () => Promise<true>> = {
+  web: async () => (assert.match(await fetch(), /Welcome to nginx/), true),
+  sql: async () => (assert.equal(await sql("select 6 * 7"), "42"), true),
+};
+const workers = async () => (await d.ok("top", "web", "-eo", "pid,args")).split("\n").filter((l) => l.includes("worker process")
+  && !l.includes("shutting down")).map((l) => l.trim().split(/\s+/)[0]);
+
+/** What hurts or accuses: nothing of the kind may come from ordinary work. */
+const offence = (e: Event) => ["medium", "high", "critical"].includes(e.severity) && ["block", "alert"].includes(e.action) && e.container;
+/** Wait for a later event of a container of its own, so that everything before it has been told. */
+async function told(): Promise<void> {
+  const from = agent.events.mark();
+  await exec("marker", "cp /usr/bin/id /tmp/marker; /tmp/marker");
+  await agent.events.wait("marker", (e) => e.control === "drift" && e.container?.name === "marker", from);
+}
+async function untouched(from: number, but: (e: Event) => boolean = () => false): Promise<void> {
+  await told();
+  const all = agent.events.matching((e) => offence(e) && e.container.name !== "marker" && !but(e), from);
+  assert.equal(all.length, 0, all.map((e) => `${e.container.name}: ${e.control} ${e.outcome}: ${e.process.args?.join(" ")} ${JSON.stringify(e.detail)}`).join("\n"));
+}
+
+before(async () => {
+  if (skip || "why" in found) return;
+  d = await startDockerd(cleanup);
+  await d.ok("import", "-c", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", found.tar, "base:1");
+  const dir = join(d.dir, "jobs");
+  mkdirSync(dir);
+  for (const [name, text] of Object.entries(jobs)) {
+    writeFileSync(join(dir, name), text);
+    chmodSync(join(dir, name), 0o755);
+  }
+  await d.ok("create", "--name", "making", "base:1", "true");
+  await d.ok("cp", dir, "making:/opt/jobs");
+  for (const name of ["stock", "lenient", "watched"]) await d.ok("commit", "-c", `LABEL for=${name}`, "making", `${name}:1`);
+  await d.ok("rm", "making");
+  await d.ok("run", "-d", "--name", "web", ...options, "stock:1", "nginx", "-g", "daemon off;"); // older than the agent
+  agent = await startAgent(cleanup, {
+    dockerd: d, policies: {
+      "stock.yaml": policy("stock", "enforce"), "lenient.yaml": policy("lenient", "enforce", ', drift_allow: ["/usr/bin/newtool"]'),
+      "watched.yaml": policy("watched", "audit"),
+    },
+  });
+  tier = JSON.parse(readFileSync(join(agent.state, "status.json"), "utf8")).tier;
+  await d.ok("run", "-d", "--name", "sql", ...options, "-u", "postgres", "stock:1", "sh", "-c", startPostgres);
+  for (const name of ["marker", "jobs"]) await d.ok("run", "-d", "--name", name, "--network", "none", "stock:1", "sleep", "1000");
+  await until("nginx serves", services.web);
+  await until("PostgreSQL answers", services.sql, 30000);
+});
+after(() => cleanup.run());
+
+describe("untouched", { skip }, () => {
+  test("nginx serves, reloads with new workers and serves on", async () => {
+    const first = await workers();
+    assert.ok(first.length > 0);
+    await succeeds("web", "nginx -t && nginx -s reload");
+    await until("new workers only", async () => {
+      const now = await workers();
+      return now.length > 0 && now.every((w) => !first.includes(w));
+    });
+    await services.web();
+    await untouched(0);
+  });
+
+  test("PostgreSQL: initdb, tables, its JIT, reload, a dump", async () => {
+    await sql("create table t as select i, md5(i::text) as m from generate_series(1, 20000) i");
+    await sql("insert into t values (0, 'zero')");
+    assert.equal(await sql("select count(*) from t"), "20001");
+    assert.equal(await sql("set jit = on; set jit_above_cost = 0; set jit_inline_above_cost = 0; set jit_optimize_above_cost = 0; " +
+      "select sum(i) from t where length(m) = 32"), "200010000");
+    await succeeds("sql", `${pgbin}/pg_ctl -D /var/tmp/pg reload`, "-u", "postgres");
+    assert.match(await succeeds("sql", "pg_dump -h 127.0.0.1 -U postgres postgres | head -n 40"), /CREATE TABLE public\.t/);
+    await services.sql();
+    await untouched(0);
+  });
+
+  test("Debian's own way to start PostgreSQL: perl as root that becomes postgres", async () => {
+    assert.match(await succeeds("jobs", "pg_ctlcluster 15 main start && pg_lsclusters -h && pg_ctlcluster 15 main stop -m fast"), /15 +main +\d+ +online/);
+    await untouched(0);
+  });
+
+  test("sh, python and perl at work", async () => {
+    assert.equal(await succeeds("jobs", "/opt/jobs/work.sh"), "1");
+    assert.equal(await succeeds("jobs", "/opt/jobs/work.py"), "python 3");
+    assert.equal(await succeeds("jobs", "/opt/jobs/work.pl"), "perl 5");
+    await succeeds("jobs", "cp /opt/jobs/work.py /tmp/mine.py && python3 /tmp/mine.py && ldd /usr/bin/python3 && ldconfig");
+    await untouched(0);
+  });
+
+  test("containers that end at once", async () => {
+    for (let i = 0; i < 3; i++) assert.equal((await d.docker("run", "--rm", "--network", "none", "stock:1", "/bin/true")).code, 0);
+    assert.equal((await d.docker("run", "--rm", "--network", "none", "stock:1", "/bin/false")).code, 1);
+    await untouched(0);
+  });
+});
+
+describe("a package manager", { skip }, () => {
+  const ofTool = (e: Event) => e.control === "drift" && e.process.exe === "/usr/bin/newtool";
+  before(async () => {
+    const root = join(tempDir(cleanup, "bh-deb-"), "newtool");
+    mkdirSync(join(root, "DEBIAN"), { recursive: true });
+    mkdirSync(join(root, "usr/bin"), { recursive: true });
+    writeFileSync(join(root, "DEBIAN/control"), "Package: newtool\nVersion: 1\nArchitecture: all\nMaintainer: Test <test@example.org>\nDescription: a test\n");
+    writeFileSync(join(root, "DEBIAN/postinst"), "#!/bin/sh\n/usr/bin/newtool >/var/lib/newtool.out\necho $? >/var/lib/newtool.code\n", { mode: 0o755 });
+    await d.ok("cp", "jobs:/usr/bin/id", join(root, "usr/bin/newtool"));
+    const built = await run("dpkg-deb", ["--root-owner-group", "--build", root]);
+    assert.equal(built.code, 0, built.stderr);
+    for (const name of ["stock", "lenient"]) {
+      await d.ok("run", "-d", "--name", `pkg-${name}`, "--network", "none", `${name}:1`, "sleep", "1000");
+      await d.ok("cp", `${root}.deb`, `pkg-${name}:/tmp/newtool.deb`);
+    }
+  });
+
+  test("works; what it newly installs is refused, and the event says who installed it and how to allow it", async () => {
+    const from = agent.events.mark();
+    await succeeds("pkg-stock", "dpkg -i /tmp/newtool.deb");
+    assert.match(await succeeds("pkg-stock", "dpkg -s newtool"), /Status: install ok installed/);
+    assert.equal(await succeeds("pkg-stock", "cat /var/lib/newtool.code"), tier === "lsm" ? "126" : "137"); // its postinst ran
+    const e = await agent.events.wait("newtool in postinst", ofTool, from);
+    assert.equal(e.container.name, "pkg-stock");
+    assert.match(e.detail.installed_by, /dpkg$/);
+    assert.match(e.detail.lift, /drift_allow/);
+    assert.notEqual(e.outcome, "detected");
+    const later = agent.events.mark();
+    assert.equal((await exec("pkg-stock", "newtool; exit $?")).code, tier === "lsm" ? 126 : 137);
+    assert.match((await agent.events.wait("newtool", ofTool, later)).detail.lift, /drift_allow/);
+    await succeeds("pkg-stock", "dpkg -r newtool && ! test -e /usr/bin/newtool");
+    await untouched(from, (x) => ofTool(x) || x.control === "scripts"); // dpkg's maintainer script is new, too
+  });
+
+  test("allowed by its path it runs", async () => {
+    const from = agent.events.mark();
+    await succeeds("pkg-lenient", "dpkg -i /tmp/newtool.deb");
+    assert.match(await succeeds("pkg-lenient", "cat /var/lib/newtool.out; newtool"), /^uid=0.*\nuid=0/);
+    await untouched(from, (x) => x.control === "scripts");
+  });
+});
+
+// name, control, what is run in the container; each works in an auditing container.
+const perl = (call: string) => `exec perl -e '$r = syscall(${call}); print "survived"'`;
+const attacks: [string, string, string, string[]?][] = [
+  ["a dropped program", "drift", "cp /usr/bin/id /tmp/evil && exec /tmp/evil"],
+  ["a program over one of the image", "drift", "cp /usr/bin/id /tmp/n; mv /tmp/n /usr/bin/chage; exec /usr/bin/chage", ["-u", "root"]],
+  ["a program in memory", "fileless", `exec python3 -c '
+import os
+fd = os.memfd_create("x"); os.write(fd, open("/usr/bin/id", "rb").read())
+os.execve("/proc/self/fd/%d" % fd, ["id"], {})'`],
+  ["a deleted program", "fileless", "cp /usr/bin/id /tmp/gone; exec 3</tmp/gone; rm /tmp/gone; exec /proc/self/fd/3"],
+  ["LD_PRELOAD of a dropped library", "drift", "cp /lib/x86_64-linux-gnu/libz.so.1 /tmp/p.so; LD_PRELOAD=/tmp/p.so exec id"],
+  ["a dropped program by ld.so", "drift", "cp /usr/bin/id /tmp/x; exec /lib64/ld-linux-x86-64.so.2 /tmp/x"],
+  ["a program on the tmpfs", "drift", "cp /usr/bin/id /scratch/x; exec /scratch/x", ["-u", "root"]],
+  ["a private tmpfs", "namespaces", "exec unshare -m sh -c 'mount -t tmpfs none /mnt && cp /usr/bin/id /mnt/x && exec /mnt/x'", ["-u", "root"]],
+  ["a mount", "mount", "exec mount -t tmpfs none /mnt", ["-u", "root"]],
+  ["set-uid", "escalation", "exec su --version", ["-u", "nobody"]],
+  ["ptrace", "ptrace", `sleep 9 >/dev/null 2>&1 & exec perl -e '$r = syscall(101, 16, '$!', 0, 0); kill 9, '$!'; print "survived"'`],
+  ["a kernel module", "modules", perl("313, -1, 0, 0"), ["-u", "root"]],
+  ["bpf", "bpf", perl('321, 0, $p = "\\0" x 128, 128')],
+  ["io_uring", "io_uring", perl('425, 4, $p = "\\0" x 128')],
+];
+
+describe("attacked", { skip }, () => {
+  before(() => d.ok("run", "-d", "--name", "watched", ...options, "watched:1", "sleep", "1000"));
+
+  for (const [name, control, script, o] of attacks)
+    test(name, async () => {
+      const seen = await exec("watched", script, ...(o ?? []));
+      assert.equal(seen.code, 0, `does not work without us: ${seen.stderr}`);
+      for (const service of Object.keys(services)) {
+        const from = agent.events.mark();
+        const r = await exec(service, script, ...(o ?? []));
+        const e = await agent.events.wait(`${control} of ${service} (exit ${r.code}: ${r.stdout}${r.stderr})`,
+          (x) => x.control === control && x.container?.name === service, from);
+        assert.equal(e.outcome, tier === "lsm" ? "prevented" : "killed");
+        assert.ok(tier === "lsm" || r.code === 137, `exit ${r.code}: ${r.stdout}`);
+        await services[service]();
+      }
+    });
+
+  test("a dropped program run by PostgreSQL itself", async () => {
+    const from = agent.events.mark();
+    const r = await exec("sql", `psql -h 127.0.0.1 -U postgres -c "copy t (m) from program 'cp /usr/bin/id /tmp/copied && exec /tmp/copied'"`);
+    assert.match(r.stderr, tier === "lsm" ? /ERROR/ : /signal 9/);
+    const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.container?.name === "sql", from);
+    assert.ok(e.process.parents.some((p: Event) => p.exe.endsWith("/postgres")), JSON.stringify(e.process));
+    assert.equal(await sql("select count(*) from t"), "20001");
+  });
+
+  test("a library dropped and loaded by PostgreSQL: its own process ends, and it answers again", async () => {
+    const from = agent.events.mark();
+    await exec("sql", `cp /lib/x86_64-linux-gnu/libz.so.1 /tmp/l.so; psql -h 127.0.0.1 -U postgres -c "load '/tmp/l.so'"`);
+    const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.type === "mmap" && x.container?.name === "sql", from);
+    assert.match(e.process.exe, /\/postgres$/);
+    await until("PostgreSQL answers again", services.sql);
+    assert.equal(await sql("select count(*) from t"), "20001");
+  });
+});
