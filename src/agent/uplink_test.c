@@ -569,8 +569,9 @@ static void test_documents(void **state)
     agent_stop(w);
     agent_start(w);
     console_start(&w->c);
-    until(w, w->c.reports == 2);
-    assert_string_equal(w->c.report, "{\"image_id\":\"b\"}");
+    /* at least once: the first may come again when the agent stopped before it knew that it had arrived */
+    until(w, w->c.reports >= 2 && str_eqc(str_c(w->c.report), "{\"image_id\":\"b\"}"));
+    assert_in_range(w->c.reports, 2, 3);
 }
 
 static void test_bad_token(void **state)
