@@ -21,7 +21,8 @@ test: ## unit, fuzz, integration and VM tests; PART="unit fuzz" runs some of the
 	@tools/test $(PART)
 
 bench: all ## the benchmarks, each against a baseline in the same run
-	@tools/install-packages test
+	@tools/install-packages test bench
+	@cd test && { [ -e node_modules/.ready ] || { npm ci --silent && : >node_modules/.ready; }; }
 	@tools/bench $(BUILD)
 
 install: all ## install below PREFIX (DESTDIR honoured)

@@ -11,6 +11,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { interval, load, median, ratio } from "./stats.ts";
 
 const args = process.argv.slice(2);
 const at = args.indexOf("--pairs");
@@ -62,15 +63,9 @@ try {
     const mine = first ?? cpu(scan);
     return { base, mine, ratio: mine / base };
   });
-  const sorted = (v: number[]) => [...v].sort((a, b) => a - b);
-  const median = (v: number[]) => sorted(v)[Math.floor(v.length / 2)];
-  // P(the median lies outside of order statistics k and n-1-k) = 2 * P(Binomial(n, 1/2) <= k-1)
-  let k = 0, tail = 0.5 ** pairs, term = tail;
-  while (2 * tail <= 0.05 && k < pairs / 2) { k++; term = term * (pairs - k + 1) / k; tail += term; }
-  const ratios = sorted(rows.map((r) => r.ratio));
-  const low = ratios[Math.max(k - 1, 0)], high = ratios[pairs - 1 - Math.max(k - 1, 0)];
+  const [low] = interval(rows.map((r) => r.ratio));
   console.log(`floor: ${median(rows.map((r) => r.base)).toFixed(3)} CPU s   scan: ${median(rows.map((r) => r.mine)).toFixed(3)} CPU s   (${pairs} pairs)`);
-  console.log(`ratio: ${median(ratios).toFixed(3)}, 95 % interval ${low.toFixed(3)} to ${high.toFixed(3)}; goal: at most 1.5`);
+  console.log(`ratio: ${ratio(rows.map((r) => r.ratio), 1.5)} (load ${load()})`);
   process.exitCode = low > 1.5 ? 1 : 0;
 } finally {
   rmSync(work, { recursive: true, force: true });
