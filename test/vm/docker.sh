@@ -52,6 +52,7 @@ process: {drift: block, fileless: block}
 privilege: {namespaces: block, ptrace: block, mount: block}
 P
 agent_start() { # its ready line goes to $T/ready
+    : >"$T/ready"
     "$B/src/agent/bulkhead-agent" --state "$T/state" --events "$T/events.jsonl" --bpf-dir "$BPF" --policy "$T/policy" --no-scan \
         --tier "$1" --engine "$DOCKER_HOST" --authz-socket none >"$T/ready" 2>>"$T/agent.log" &
     agent=$!

@@ -49,6 +49,7 @@ run() { # NAME COMMAND...: run to its end; the cgroup is named after the id, as 
 
 sensor_start() { # [TIER]: in the background; its events go to $T/events
     mkfifo "$T/stop" 2>/dev/null
+    : >"$T/events" # or the ready line of the one before would do
     "$B/test/vm/sensor_tool" "$BPF" watch "$@" <"$T/stop" >"$T/events" 2>&1 &
     sensor=$!
     exec 9>"$T/stop"
