@@ -45,7 +45,7 @@ static int print(void *ctx, const struct sensor_event *ev)
 static int watch(const char *dir, const char *tier)
 {
     struct err e = ERR_INIT;
-    struct sensor_opts o = {.bpf_dir = dir, .opens = true};
+    struct sensor_opts o = {.bpf_dir = dir, .opens = !getenv("BULKHEAD_NO_OPENS")};
     if (tier && !strcmp(tier, "lsm"))
         o.tier = SENSOR_LSM;
     if (tier && !strcmp(tier, "trace"))
