@@ -193,9 +193,13 @@ void httpd_run(void *arg)
 
 static enum MHD_Result dispatch(struct call *c, enum call_state state)
 {
+    unsigned calls = atomic_load(&c->h->calls);
+    do
+        if (calls & HTTPD_CLOSED)
+            return MHD_NO; /* a further request on a connection kept alive: too late */
+    while (!atomic_compare_exchange_weak(&c->h->calls, &calls, calls + 1));
     c->state = state;
     httpd_deadline(c, TIME_NEVER);
-    atomic_fetch_add(&c->h->calls, 1);
     MHD_suspend_connection(c->mhd);
     if (pool_run(c->h->pool, httpd_run, c))
         return MHD_YES;

@@ -18,6 +18,7 @@
 
 #define HTTPD_TOPICS      32
 #define HTTPD_HEADERS_MAX 64u
+#define HTTPD_CLOSED      (1u << 31)
 #define HTTPD_EARLY_BODY  (64u << 10) /* above it a request is authorized before its body is read */
 
 enum { HTTPD_DONE = 0, HTTPD_PARKED = 1, HTTPD_DEFERRED = 2 }; /* what a handler may return beside errors */
@@ -68,7 +69,7 @@ struct httpd {
     bool is_unix;
     struct pool *pool;
     atomic_ullong bodies;
-    atomic_uint calls; /* suspended: RUNNING, AUTHORIZING or PARKED */
+    atomic_uint calls; /* suspended: RUNNING, AUTHORIZING or PARKED; HTTPD_CLOSED: none may come any more */
     atomic_bool stopping, minder_stop;
     atomic_ullong wakes[HTTPD_TOPICS];
     pthread_t minder;

@@ -139,8 +139,9 @@ void httpd_stop(struct httpd *h)
     pthread_mutex_lock(&h->lock);
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
-    /* Every suspended call must be resumed before the daemon ends; workers are straight-line code, so this ends. */
-    while (atomic_load(&h->calls))
+    /* Every suspended call must be resumed before the daemon ends; workers are straight-line code, so this ends. The
+     * count is closed when it reaches none, so that no connection kept alive brings another call to the pool. */
+    for (unsigned none = 0; !atomic_compare_exchange_strong(&h->calls, &none, HTTPD_CLOSED); none = 0)
         usleep(2000);
     httpd_minder_stop(h);
     pool_free(h->pool);

@@ -428,6 +428,32 @@ static void stop_answers_what_is_parked(void **state)
     assert_true(k.status == 200 || k.status == 503);
 }
 
+/* Sends requests on one connection until the server ends it. */
+static void *go_on(void *arg)
+{
+    struct world *w = arg;
+    static const char q[] = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+    char got[512];
+    _cleanup_close_ int fd = dial(w);
+    while (send(fd, q, sizeof(q) - 1, MSG_NOSIGNAL) == sizeof(q) - 1 && recv(fd, got, sizeof(got), 0) > 0)
+        atomic_fetch_add(&w->runs, 1);
+    return NULL;
+}
+
+static void stop_while_clients_go_on(void **state)
+{
+    struct world *w = *state;
+    pthread_t t[8];
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        pthread_create(&t[i], NULL, go_on, w);
+    while (atomic_load(&w->runs) < 100)
+        sched_yield();
+    httpd_stop(w->server);
+    w->server = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++)
+        pthread_join(t[i], NULL);
+}
+
 static void matching(void **state)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);
@@ -455,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(slow_handlers_do_not_hold_inline_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(long_polls_wait_without_a_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(stop_answers_what_is_parked, setup, teardown),
+        cmocka_unit_test_setup_teardown(stop_while_clients_go_on, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
