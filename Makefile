@@ -33,7 +33,7 @@ deb: ## build packaging/out/*.deb
 	@packaging/debian/build
 
 format: ## lay out the sources with clang-format
-	@git ls-files 'src/*.c' 'src/*.h' | grep -v '[.]tbl[.]h$$' | xargs clang-format -i
+	@git ls-files 'src/*.c' 'src/*.h' 'bpf/*.c' 'bpf/*.h' | grep -v '[.]tbl[.]h$$' | xargs clang-format -i
 
 coverage: ## line coverage of the unit tests
 	@tools/install-packages build test

@@ -17,7 +17,8 @@ static long argv_step(__u32 i, struct argv_walk *w)
     struct scratch *s = w->s;
     __u64 p = 0;
     __u32 at = s->data_n & (BH_DATA - 1);
-    if (w->compat ? bpf_probe_read_user(&p, 4, (void *)(w->argv + 4 * i)) : bpf_probe_read_user(&p, 8, (void *)(w->argv + 8 * i)))
+    if (w->compat ? bpf_probe_read_user(&p, 4, (void *)(w->argv + 4 * i))
+                  : bpf_probe_read_user(&p, 8, (void *)(w->argv + 8 * i)))
         return 1;
     if (!p)
         return 1;
@@ -32,7 +33,8 @@ static long argv_step(__u32 i, struct argv_walk *w)
     return 0;
 }
 
-/* argv of the execve or execveat this task is in, from its own memory: an exec that is refused has no new memory yet. */
+/* argv of the execve or execveat this task is in, from its own memory: an exec that is refused has no new memory yet.
+ */
 __noinline int tell_call_args(__u32 slot)
 {
     struct scratch *s = scratch_at(slot);

@@ -8,7 +8,7 @@
 
 #include "tell.h"
 
-#define TIER_LSM 1
+#define TIER_LSM   1
 #define TIER_TRACE 2
 
 /* Has this inode of an overlay a copy in the upper layer? Written, changed, chmod'ed or chown'ed: all of them have. */
@@ -18,7 +18,8 @@ static __always_inline bool overlay_upper(struct inode *inode)
     __u64 off;
     struct ovl_inode *o = NULL;
     if (bpf_core_field_exists(o->__upperdentry))
-        off = bpf_core_field_offset(struct ovl_inode, __upperdentry) - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+        off =
+            bpf_core_field_offset(struct ovl_inode, __upperdentry) - bpf_core_field_offset(struct ovl_inode, vfs_inode);
     else
         off = bpf_core_type_size(struct inode); /* the module's BTF is not there: it stands right behind the inode */
     bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + off);

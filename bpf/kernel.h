@@ -218,32 +218,32 @@ struct sockaddr {
 
 #pragma clang attribute pop
 
-#define OVERLAYFS_MAGIC 0x794c7630
-#define TMPFS_MAGIC 0x01021994
-#define RAMFS_MAGIC 0x858458f6
-#define SB_KERNMOUNT (1ul << 22)
-#define FMODE_WRITE 2
-#define FMODE_NOACCOUNT (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
-#define S_IFMT 00170000
-#define S_IFREG 0100000
-#define S_IFSOCK 0140000
-#define PROT_READ 1
-#define PROT_WRITE 2
-#define PROT_EXEC 4
-#define MAP_SHARED 1
-#define MAP_TYPE 0xf
-#define MAP_ANONYMOUS 0x20
-#define VM_EXEC 4
-#define VM_SHARED 8
-#define READ_IMPLIES_EXEC 0x0400000
-#define TS_COMPAT 2
-#define SIGKILL 9
-#define EPERM 1
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
-#define CAP_SYS_ADMIN 21
-#define CLONE_NEW_ANY 0x7e020080u /* NEWTIME NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET */
+#define OVERLAYFS_MAGIC    0x794c7630
+#define TMPFS_MAGIC        0x01021994
+#define RAMFS_MAGIC        0x858458f6
+#define SB_KERNMOUNT       (1ul << 22)
+#define FMODE_WRITE        2
+#define FMODE_NOACCOUNT    (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
+#define S_IFMT             00170000
+#define S_IFREG            0100000
+#define S_IFSOCK           0140000
+#define PROT_READ          1
+#define PROT_WRITE         2
+#define PROT_EXEC          4
+#define MAP_SHARED         1
+#define MAP_TYPE           0xf
+#define MAP_ANONYMOUS      0x20
+#define VM_EXEC            4
+#define VM_SHARED          8
+#define READ_IMPLIES_EXEC  0x0400000
+#define TS_COMPAT          2
+#define SIGKILL            9
+#define EPERM              1
+#define AF_UNIX            1
+#define AF_INET            2
+#define AF_INET6           10
+#define CAP_SYS_ADMIN      21
+#define CLONE_NEW_ANY      0x7e020080u /* NEWTIME NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET */
 #define CLONE_NEW_BY_CLONE 0x7e020000u
 
 #define READ(src, a, ...) BPF_CORE_READ((src), a, ##__VA_ARGS__)

@@ -1,6 +1,6 @@
 /* lsm: the lsm tier's decisions. Each hook says EPERM before anything happened. */
-#include "judge.h"
 #include "call.h"
+#include "judge.h"
 #include "open.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";

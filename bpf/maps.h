@@ -26,9 +26,10 @@ struct task_state {
     __u32 flags;
     __u32 pending; /* an executable mapping to look at again when mmap returns */
 };
-#define TASK_ENTERED 1 /* it, or an ancestor, has run a program inside: engine's set-up code before that is not judged */
-#define TASK_DOOMED 2  /* killed at its next system call */
-#define TASK_TOLD 4    /* its exec was told, so its exit is */
+#define TASK_ENTERED                                                                                                   \
+    1                 /* it, or an ancestor, has run a program inside: engine's set-up code before that is not judged */
+#define TASK_DOOMED 2 /* killed at its next system call */
+#define TASK_TOLD   4 /* its exec was told, so its exit is */
 
 struct novel_key {
     __u64 scope, object, object2;
@@ -53,7 +54,7 @@ struct scratch {
     struct bh_container container;
     struct walk walk;
     __u32 path_off, path_len;
-    __u32 path_cut;  /* longer than we can tell: denied by every list, never waved through */
+    __u32 path_cut; /* longer than we can tell: denied by every list, never waved through */
     __u32 data_n;
     __u32 inside;
     __u32 glob_i, glob_list;

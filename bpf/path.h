@@ -35,7 +35,8 @@ static long path_step(__u32 i, struct path_state *st)
     struct scratch *s = st->s;
     struct dentry *d = st->d, *parent = READ(d, d_parent);
     __u64 root_ino = s->container.root_ino;
-    bool root = root_ino && !s->container.overlay && READ(d, d_inode, i_ino) == root_ino && READ(d, d_sb, s_dev) == s->container.root_dev;
+    bool root = root_ino && !s->container.overlay && READ(d, d_inode, i_ino) == root_ino &&
+                READ(d, d_sb, s_dev) == s->container.root_dev;
     if (root || (st->own_sb && parent == d)) {
         st->whole = 1;
         return 1;
@@ -104,10 +105,10 @@ struct glob_state {
     struct scratch *s;
     struct bh_globs *g;
     __u32 which;
-    __u32 pi, si;            /* now at */
-    __s32 star_p, any_p;     /* pattern behind the last '*' and the last '**'; -1 none */
-    __u32 star_s, any_s;     /* text they have eaten up to */
-    __s32 result;            /* 1 match, 0 none, -1 not finished */
+    __u32 pi, si;        /* now at */
+    __s32 star_p, any_p; /* pattern behind the last '*' and the last '**'; -1 none */
+    __u32 star_s, any_s; /* text they have eaten up to */
+    __s32 result;        /* 1 match, 0 none, -1 not finished */
 };
 
 static long glob_step(__u32 i, struct glob_state *st)

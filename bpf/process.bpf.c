@@ -55,7 +55,8 @@ static __always_inline bool exec_escalates(struct linux_binprm *bprm, struct tas
     const struct cred *c = READ(t, cred);
     __u32 uid = READ(c, uid.val), euid = READ(c, euid.val);
     return (uid != euid && ns_id(READ(c, user_ns), euid) == 0) ||
-           (ns_id(READ(c, user_ns), uid) != 0 && cap_bits((void *)c + bpf_core_field_offset(struct cred, cap_permitted)));
+           (ns_id(READ(c, user_ns), uid) != 0 &&
+            cap_bits((void *)c + bpf_core_field_offset(struct cred, cap_permitted)));
 }
 
 static __always_inline void tell_args(struct scratch *s, struct task_struct *t)

@@ -5,8 +5,8 @@
 #include "identity.h"
 #include "path.h"
 
-#define NSEC 1000000000ull
-#define RING_ALERTS 0
+#define NSEC           1000000000ull
+#define RING_ALERTS    0
 #define RING_TELEMETRY 1
 
 static __always_inline __u64 id_hash(const char *id)
@@ -94,7 +94,8 @@ __noinline int tell_begin(__u32 slot, __u32 type)
     __builtin_memset(&e->size, 0, __builtin_offsetof(struct bh_event, id));
     __builtin_memset(&e->old_caps, 0, 16);
     __builtin_memset(&e->exe, 0, 8 + 8);
-    __builtin_memset(&e->file, 0, __builtin_offsetof(struct bh_event, parents) - __builtin_offsetof(struct bh_event, file));
+    __builtin_memset(&e->file, 0,
+                     __builtin_offsetof(struct bh_event, parents) - __builtin_offsetof(struct bh_event, file));
     s->data_n = 0;
     e->layout = BH_LAYOUT;
     e->type = type;
@@ -108,7 +109,9 @@ __noinline int tell_begin(__u32 slot, __u32 type)
     struct pid *pid = READ(leader, thread_pid);
     __u32 level = READ(pid, level);
     struct upid up = {};
-    bpf_core_read(&up, sizeof(up), (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 31) * bpf_core_type_size(struct upid));
+    bpf_core_read(&up, sizeof(up),
+                  (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+                      (level & 31) * bpf_core_type_size(struct upid));
     e->ns_pid = up.nr;
     e->ppid = READ(leader, real_parent, tgid);
     e->started = READ(leader, start_boottime);

@@ -11,29 +11,49 @@
 char _license[] SEC("license") = "Dual BSD/GPL";
 
 enum op {
-    OP_MMAP = 1, OP_OLD_MMAP, OP_MPROTECT, OP_PTRACE, OP_VM_WRITE, OP_MOUNT, OP_SETNS, OP_UNSHARE, OP_CLONE, OP_CLONE3,
-    OP_MODULE, OP_BPF, OP_IO_URING, OP_CREDS,
+    OP_MMAP = 1,
+    OP_OLD_MMAP,
+    OP_MPROTECT,
+    OP_PTRACE,
+    OP_VM_WRITE,
+    OP_MOUNT,
+    OP_SETNS,
+    OP_UNSHARE,
+    OP_CLONE,
+    OP_CLONE3,
+    OP_MODULE,
+    OP_BPF,
+    OP_IO_URING,
+    OP_CREDS,
 };
 
 /* op by number of the call, in the 64-bit table and in the 32-bit one; arg is the argument that says how. */
 static const __u8 ops64[512] = {
-    [9] = OP_MMAP,      [10] = OP_MPROTECT, [329] = OP_MPROTECT, [101] = OP_PTRACE,  [311] = OP_VM_WRITE,
-    [438] = OP_PTRACE /* pidfd_getfd */,    [165] = OP_MOUNT,    [155] = OP_MOUNT,   [429] = OP_MOUNT,
-    [428] = OP_MOUNT,   [430] = OP_MOUNT,   [432] = OP_MOUNT,    [442] = OP_MOUNT,   [467] = OP_MOUNT,
-    [308] = OP_SETNS,   [272] = OP_UNSHARE, [56] = OP_CLONE,     [435] = OP_CLONE3,  [175] = OP_MODULE,
-    [313] = OP_MODULE,  [176] = OP_MODULE,  [246] = OP_MODULE /* kexec_load */,      [320] = OP_MODULE,
-    [321] = OP_BPF,     [425] = OP_IO_URING,
-    [105] = OP_CREDS,   [106] = OP_CREDS,   [113] = OP_CREDS,    [114] = OP_CREDS,   [117] = OP_CREDS,
-    [119] = OP_CREDS,   [126] = OP_CREDS,
+    [9] = OP_MMAP,       [10] = OP_MPROTECT,
+    [329] = OP_MPROTECT, [101] = OP_PTRACE,
+    [311] = OP_VM_WRITE, [438] = OP_PTRACE /* pidfd_getfd */,
+    [165] = OP_MOUNT,    [155] = OP_MOUNT,
+    [429] = OP_MOUNT,    [428] = OP_MOUNT,
+    [430] = OP_MOUNT,    [432] = OP_MOUNT,
+    [442] = OP_MOUNT,    [467] = OP_MOUNT,
+    [308] = OP_SETNS,    [272] = OP_UNSHARE,
+    [56] = OP_CLONE,     [435] = OP_CLONE3,
+    [175] = OP_MODULE,   [313] = OP_MODULE,
+    [176] = OP_MODULE,   [246] = OP_MODULE /* kexec_load */,
+    [320] = OP_MODULE,   [321] = OP_BPF,
+    [425] = OP_IO_URING, [105] = OP_CREDS,
+    [106] = OP_CREDS,    [113] = OP_CREDS,
+    [114] = OP_CREDS,    [117] = OP_CREDS,
+    [119] = OP_CREDS,    [126] = OP_CREDS,
 };
 static const __u8 ops32[512] = {
-    [192] = OP_MMAP,    [90] = OP_OLD_MMAP, [125] = OP_MPROTECT, [380] = OP_MPROTECT, [26] = OP_PTRACE,
-    [348] = OP_VM_WRITE, [438] = OP_PTRACE, [21] = OP_MOUNT,     [217] = OP_MOUNT,    [429] = OP_MOUNT,
-    [428] = OP_MOUNT,   [430] = OP_MOUNT,   [432] = OP_MOUNT,    [442] = OP_MOUNT,    [467] = OP_MOUNT,
-    [346] = OP_SETNS,   [310] = OP_UNSHARE, [120] = OP_CLONE,    [435] = OP_CLONE3,   [128] = OP_MODULE,
-    [350] = OP_MODULE,  [129] = OP_MODULE,  [283] = OP_MODULE,   [357] = OP_BPF,      [425] = OP_IO_URING,
-    [213] = OP_CREDS,   [214] = OP_CREDS,   [203] = OP_CREDS,    [204] = OP_CREDS,    [208] = OP_CREDS,
-    [210] = OP_CREDS,   [23] = OP_CREDS,    [46] = OP_CREDS,     [185] = OP_CREDS,
+    [192] = OP_MMAP,     [90] = OP_OLD_MMAP, [125] = OP_MPROTECT, [380] = OP_MPROTECT, [26] = OP_PTRACE,
+    [348] = OP_VM_WRITE, [438] = OP_PTRACE,  [21] = OP_MOUNT,     [217] = OP_MOUNT,    [429] = OP_MOUNT,
+    [428] = OP_MOUNT,    [430] = OP_MOUNT,   [432] = OP_MOUNT,    [442] = OP_MOUNT,    [467] = OP_MOUNT,
+    [346] = OP_SETNS,    [310] = OP_UNSHARE, [120] = OP_CLONE,    [435] = OP_CLONE3,   [128] = OP_MODULE,
+    [350] = OP_MODULE,   [129] = OP_MODULE,  [283] = OP_MODULE,   [357] = OP_BPF,      [425] = OP_IO_URING,
+    [213] = OP_CREDS,    [214] = OP_CREDS,   [203] = OP_CREDS,    [204] = OP_CREDS,    [208] = OP_CREDS,
+    [210] = OP_CREDS,    [23] = OP_CREDS,    [46] = OP_CREDS,     [185] = OP_CREDS,
 };
 
 struct call {
