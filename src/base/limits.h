@@ -44,6 +44,7 @@
 #define LIMIT_SCAN_RATIO       1100u                 /* uncompressed to compressed; deflate ends at 1032 */
 #define LIMIT_SCAN_RATIO_FREE  (UINT64_C(1) << 30)   /* below this many bytes the ratio is not looked at */
 #define LIMIT_SCAN_FINDINGS    2000000u
+#define LIMIT_SCAN_ISSUES      100000u /* malware, secrets and checks of one image */
 #define LIMIT_SCAN_OUTPUT      (128u << 20) /* JSON of the jailed reader */
 #define LIMIT_SCAN_PROBLEMS    100u
 #define LIMIT_SCAN_ARENA       (UINT64_C(2) << 30)

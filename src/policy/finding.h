@@ -7,11 +7,17 @@
 #include "format/package.h"
 #include "format/vuln.h"
 
-enum finding_kind { FINDING_VULN, FINDING_MALWARE, FINDING_SECRET, FINDING_PACKAGE, FINDING_KINDS };
+enum finding_kind { FINDING_VULN, FINDING_MALWARE, FINDING_SECRET, FINDING_PACKAGE, FINDING_CHECK, FINDING_KINDS };
+
+/* Where a secret or a check was found: in a file of a layer, in the environment, in a label or in the history of the
+ * config. "file" "env" "label" "history" "config" outside. */
+enum finding_origin { ORIGIN_FILE, ORIGIN_ENV, ORIGIN_LABEL, ORIGIN_HISTORY, ORIGIN_CONFIG, ORIGINS };
+const char *finding_kind_name(enum finding_kind kind); /* "vuln" "malware" "secret" "package" "check" */
+const char *finding_origin_name(enum finding_origin origin);
 
 struct finding {
     enum finding_kind kind;
-    struct str id; /* vuln: CVE or advisory id; malware: rule or hash name; secret: rule; package: purl */
+    struct str id; /* vuln: CVE or advisory id; malware: rule or hash name; secret, check: rule; package: purl */
     /* vuln, package */
     const struct package *package;
     enum vuln_severity severity;
@@ -26,8 +32,14 @@ struct finding {
     struct str *aliases;
     size_t aliases_n;
     struct str title, advisory; /* one line; address of the advisory */
-    /* malware, secret */
-    struct str path, layer, match; /* match is redacted for secrets */
+    /* malware, secret, check (severity and title as well); path and layer also for vuln and package */
+    struct str path, layer; /* path: of archives "outer.zip!inner"; empty outside of files. layer: diff id */
+    struct str match;       /* evidence, one line; redacted for secrets */
+    struct str engine;      /* malware: yara, hash, clamd */
+    struct str sha256;      /* malware: hex, of the file */
+    enum finding_origin origin;
+    uint32_t line; /* secret in a file: from 1; 0 unknown */
+    bool hidden;   /* deleted or replaced by a later layer: not in a container, but still in the image */
 };
 
 struct image_config {
@@ -49,6 +61,8 @@ struct image_facts {
     struct image_config config;
     const struct finding *findings;
     size_t findings_n;
+    struct str *looked_for; /* "packages" "secrets" "malware" "checks" "dynamic": what the scan covered */
+    size_t looked_for_n;
     bool incomplete; /* something could not be read: a verdict of allow is not possible */
 };
 

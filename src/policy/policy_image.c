@@ -4,9 +4,6 @@
 #include "base/time.h"
 #include "policy/policy_internal.h"
 
-static const char *const kind_names[] = {"vuln", "malware", "secret", "package"};
-_Static_assert(ARRAY_LEN(kind_names) == FINDING_KINDS, "kinds");
-
 /* ---- reading ---- */
 
 static int read_rule(struct reading *r, const struct yml *v, const char *where, struct image_rule *rule)
@@ -36,9 +33,9 @@ static int read_rule(struct reading *r, const struct yml *v, const char *where, 
         if (kind < 0)
             continue;
         if (rule->kind >= 0 && kind != rule->kind)
-            return read_fail(r, v->first,
-                             "%s: mixes %s and %s; a rule is about one kind of finding, so write two rules", at,
-                             kind_names[rule->kind], kind_names[kind]);
+            return read_fail(
+                r, v->first, "%s: mixes %s and %s; a rule is about one kind of finding, so write two rules", at,
+                finding_kind_name((enum finding_kind)rule->kind), finding_kind_name((enum finding_kind)kind));
         rule->kind = kind;
         rule->once &= image_field_is_thing(checks[i].field);
         rule->judges_status |= image_field_is_status(checks[i].field);
@@ -216,7 +213,8 @@ static struct str describe(struct arena *a, const struct image_rule *rule, const
                           STR_ARG(package), f->fixed.n ? ", fixed in " : ", no fix", STR_ARG(f->fixed));
     case FINDING_MALWARE:
     case FINDING_SECRET:
-        return arena_strf(a, "%s " STR_FMT " in " STR_FMT, kind_names[f->kind], STR_ARG(f->id), STR_ARG(f->path));
+        return arena_strf(a, "%s " STR_FMT " in " STR_FMT, finding_kind_name(f->kind), STR_ARG(f->id),
+                          STR_ARG(f->path));
     default:
         return arena_strf(a, "package " STR_FMT "%s" STR_FMT, STR_ARG(package),
                           f->package && f->package->license.n ? ", license " : "",

@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "scan/image_config.h"
+#include "scan/issue.h"
 
 struct list {
     struct arena *a;
@@ -119,21 +120,26 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
     if (l.n > 1)
         qsort(l.v, l.n, sizeof(*l.v), worst_first);
 
-    struct finding *all = arena_array(a, l.n + inv->packages_n, sizeof(*all));
+    struct finding *all = arena_array(a, l.n + inv->issues_n + inv->packages_n, sizeof(*all));
     if (l.n)
         memcpy(all, l.v, l.n * sizeof(*all));
+    if (inv->issues_n)
+        memcpy(all + l.n, inv->issues, inv->issues_n * sizeof(*all));
+    size_t at = l.n + inv->issues_n;
     for (size_t i = 0; i < inv->packages_n; i++) {
         const struct package *p = &inv->packages[i];
-        all[l.n + i] = (struct finding){.kind = FINDING_PACKAGE,
-                                        .id = package_purl(a, p, &inv->os),
-                                        .package = p,
-                                        .cvss = -1,
-                                        .epss = -1,
-                                        .path = p->path,
-                                        .layer = p->layer};
+        all[at + i] = (struct finding){.kind = FINDING_PACKAGE,
+                                       .id = package_purl(a, p, &inv->os),
+                                       .package = p,
+                                       .cvss = -1,
+                                       .epss = -1,
+                                       .path = p->path,
+                                       .layer = p->layer};
     }
     as.vulns = all;
     as.vulns_n = l.n;
+    as.issues = all + l.n;
+    as.issues_n = inv->issues_n;
     as.facts = (struct image_facts){
         .image_id = inv->image_id.p ? inv->image_id : STR(""),
         .names = in->names ? (struct str *)(uintptr_t)in->names : inv->names,
@@ -141,7 +147,9 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
         .os = inv->os,
         .config = inv->config,
         .findings = all,
-        .findings_n = l.n + inv->packages_n,
+        .findings_n = at + inv->packages_n,
+        .looked_for = inv->looked_for,
+        .looked_for_n = inv->looked_for_n,
         .incomplete = inv->incomplete,
     };
     struct verdict_input vi = {.facts = &as.facts,
@@ -220,6 +228,8 @@ void assess_write(struct json_writer *w, const struct inventory *inv, const stru
         finding_write(w, a, &as->vulns[i], &inv->os);
         arena_reset(a);
     }
+    for (size_t i = 0; i < as->issues_n; i++)
+        issue_write(w, &as->issues[i]);
     json_w_end(w);
     json_w_key(w, "verdict");
     verdict_write(w, &as->verdict);

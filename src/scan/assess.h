@@ -33,6 +33,8 @@ struct assessment {
     struct finding *vulns; /* worst first (exploited ones lead within a severity), then by id, type, name, version; one
                               for each (id, type, name, version) */
     size_t vulns_n;
+    struct finding *issues; /* malware, secrets, checks: those of the inventory */
+    size_t issues_n;
     struct str intel_revision; /* empty: judged without intel */
     int64_t intel_built;
     bool intel_signed;

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "format/digest.h"
 #include "scan/image_config.h"
+#include "scan/issue.h"
 #include "scan/layer.h"
 
 #define SCHEMA "bulkhead/scan-report/1"
@@ -20,6 +21,7 @@ void inventory_write(struct json_writer *w, const struct inventory *inv)
     json_w_kstrz(w, "scanned", time_format(inv->scanned, t));
     json_w_kbool(w, "incomplete", inv->incomplete);
     scan_strings_write(w, "problems", inv->problems, inv->problems_n);
+    scan_strings_write(w, "looked_for", inv->looked_for, inv->looked_for_n);
     json_w_kstr(w, "image_id", inv->image_id.n ? inv->image_id : STR_NONE);
     json_w_kstr(w, "image_digest", inv->digest.n ? inv->digest : STR_NONE);
     scan_strings_write(w, "names", inv->names, inv->names_n);
@@ -108,7 +110,7 @@ static int findings_read(struct arena *a, const struct json_value *report, struc
     inv->intel_revision = json_str(json_get(intel, "revision"));
     inv->intel_built = instant(json_get(intel, "built"));
     inv->intel_signed = json_bool(json_get(intel, "signed"), false);
-    if (!list || list->type != JSON_ARRAY || inv->intel_revision.n == 0)
+    if (!list || list->type != JSON_ARRAY)
         return 0;
     _cleanup_(map_freep) struct map *packages = map_new(LIMIT_SCAN_PACKAGES + 1);
     for (size_t i = inv->packages_n; i-- > 0;) {
@@ -116,11 +118,19 @@ static int findings_read(struct arena *a, const struct json_value *report, struc
         map_put(packages, finding_key(a, p->type, p->name, p->version, p->arch), p);
     }
     inv->findings = arena_array(a, list->count, sizeof(*inv->findings));
+    inv->issues = arena_array(a, list->count, sizeof(*inv->issues));
     JSON_EACH (list, it) {
-        int r = finding_read(a, packages, it, &inv->findings[inv->findings_n], e);
+        bool vuln = str_eqc(json_str(json_get(it, "kind")), "vuln");
+        if (vuln && inv->intel_revision.n == 0)
+            continue;
+        int r = vuln ? finding_read(a, packages, it, &inv->findings[inv->findings_n], e)
+                     : issue_read(it, &inv->issues[inv->issues_n], e);
         if (r < 0)
             return r;
-        inv->findings_n++;
+        if (vuln)
+            inv->findings_n++;
+        else
+            inv->issues_n++;
     }
     return 0;
 }
@@ -144,6 +154,8 @@ int inventory_read(struct arena *a, const struct json_value *report, struct inve
     os_release_read(json_get(report, "os"), &inv.os);
     if ((r = scan_strings(a, json_get(report, "problems"), "problems", &inv.problems, &inv.problems_n, e)) < 0 ||
         (r = scan_strings(a, json_get(report, "names"), "names", &inv.names, &inv.names_n, e)) < 0 ||
+        (r = scan_strings(a, json_get(report, "looked_for"), "looked_for", &inv.looked_for, &inv.looked_for_n, e)) <
+            0 ||
         (r = image_config_read(a, json_get(report, "config"), &inv.config, e)) < 0 ||
         (r = layers_read(a, json_get(report, "layers"), &inv, e)) < 0 ||
         (r = packages_read(a, json_get(report, "packages"), &inv.packages, &inv.packages_n, e)) < 0 ||

@@ -39,6 +39,10 @@ struct inventory {
     struct str *problems; /* one line each: what could not be read; none: complete */
     size_t problems_n;
     bool incomplete;
+    struct finding *issues; /* malware, secrets, checks (issue.h), sorted by issue_order() */
+    size_t issues_n;
+    struct str *looked_for; /* "packages" "secrets" "malware" "checks" "dynamic" */
+    size_t looked_for_n;
     int64_t scanned;    /* instant of the scan */
     struct str scanner; /* version of the program that made it */
     /* From a stored report only: its findings and their intel revision, used again when no newer intel is at hand. */
