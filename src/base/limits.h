@@ -28,27 +28,27 @@
 #define LIMIT_SUBJECT         (1u << 20)
 
 /* images */
-#define LIMIT_TAR_PATH         4096u
-#define LIMIT_TAR_EXTENSION    (1u << 20)   /* PAX header or GNU long name; as Go's reader */
-#define LIMIT_ZSTD_WINDOW_LOG  27           /* 128 MiB, the decoder's own default */
-#define LIMIT_SCAN_DOCUMENT    (8u << 20)   /* index, manifest or config JSON */
-#define LIMIT_SCAN_DOCUMENTS   (64u << 20)  /* all of an archive's, held until the manifest is known */
-#define LIMIT_SCAN_FILE        (64u << 20)  /* a package database or other file that an analyzer holds */
-#define LIMIT_SCAN_FILES       (512u << 20) /* all of one layer's */
-#define LIMIT_SCAN_FILES_COUNT 16384u       /* held files of one layer */
-#define LIMIT_SCAN_PACKAGES    1000000u     /* of one image */
-#define LIMIT_SCAN_LAYERS      512u
-#define LIMIT_SCAN_BLOBS       65536u                /* entries of an archive that may be layers */
-#define LIMIT_SCAN_ENTRIES     20000000u             /* of one layer */
-#define LIMIT_SCAN_CONTENT     (UINT64_C(256) << 30) /* uncompressed bytes of one stream */
-#define LIMIT_SCAN_RATIO       1100u                 /* uncompressed to compressed; deflate ends at 1032 */
-#define LIMIT_SCAN_RATIO_FREE  (UINT64_C(1) << 30)   /* below this many bytes the ratio is not looked at */
-#define LIMIT_SCAN_FINDINGS    2000000u
-#define LIMIT_SCAN_ISSUES      100000u /* malware, secrets and checks of one image */
-#define LIMIT_SCAN_OUTPUT      (128u << 20) /* JSON of the jailed reader */
-#define LIMIT_SCAN_PROBLEMS    100u
-#define LIMIT_SCAN_ARENA       (UINT64_C(2) << 30)
-#define LIMIT_REPORT           (512u << 20) /* scan report as JSON */
+#define LIMIT_TAR_PATH          4096u
+#define LIMIT_TAR_EXTENSION     (1u << 20)  /* PAX header or GNU long name; as Go's reader */
+#define LIMIT_ZSTD_WINDOW_LOG   27          /* 128 MiB, the decoder's own default */
+#define LIMIT_SCAN_DOCUMENT     (8u << 20)  /* index, manifest or config JSON */
+#define LIMIT_SCAN_DOCUMENTS    (64u << 20) /* all of an archive's, held until the manifest is known */
+#define LIMIT_SCAN_FILE         (64u << 20) /* a package database or other file that an analyzer holds */
+#define LIMIT_SCAN_FILES_COUNT  200000u     /* files of one layer that something was found in */
+#define LIMIT_SCAN_PACKAGES     1000000u    /* of one image */
+#define LIMIT_SCAN_LAYERS       512u
+#define LIMIT_SCAN_BLOBS        65536u                /* entries of an archive that may be layers */
+#define LIMIT_SCAN_ENTRIES      20000000u             /* of one layer */
+#define LIMIT_SCAN_CONTENT      (UINT64_C(256) << 30) /* uncompressed bytes of one stream */
+#define LIMIT_SCAN_RATIO        1100u                 /* uncompressed to compressed; deflate ends at 1032 */
+#define LIMIT_SCAN_RATIO_FREE   (UINT64_C(1) << 30)   /* below this many bytes the ratio is not looked at */
+#define LIMIT_SCAN_LAYER_ISSUES 10000u                /* of one layer */
+#define LIMIT_SCAN_FINDINGS     2000000u
+#define LIMIT_SCAN_ISSUES       100000u      /* malware, secrets and checks of one image */
+#define LIMIT_SCAN_OUTPUT       (128u << 20) /* JSON of the jailed reader */
+#define LIMIT_SCAN_PROBLEMS     100u
+#define LIMIT_SCAN_ARENA        (UINT64_C(2) << 30)
+#define LIMIT_REPORT            (512u << 20) /* scan report as JSON */
 
 #define LIMIT_CONSOLE_INTEL        (UINT64_C(4) << 30) /* uploaded intel.db */
 #define LIMIT_CONSOLE_BATCH        (16u << 20)         /* of events, unpacked */

@@ -150,3 +150,23 @@ int os_release_parse(struct arena *a, struct str text, struct os_release *ret)
     *ret = os;
     return 0;
 }
+
+struct package package_copy(struct arena *a, const struct package *p)
+{
+    struct package c = {
+        .type = arena_str(a, p->type),
+        .name = arena_str(a, p->name),
+        .version = arena_str(a, p->version),
+        .arch = arena_str(a, p->arch),
+        .license = arena_str(a, p->license),
+        .path = arena_str(a, p->path),
+        .layer = arena_str(a, p->layer),
+        .files = arena_array(a, p->files_n, sizeof(struct str)),
+        .files_n = p->files_n,
+    };
+    c.source_name = str_eq(p->source_name, p->name) ? c.name : arena_str(a, p->source_name);
+    c.source_version = str_eq(p->source_version, p->version) ? c.version : arena_str(a, p->source_version);
+    for (size_t i = 0; i < p->files_n; i++)
+        c.files[i] = arena_str(a, p->files[i]);
+    return c;
+}

@@ -28,6 +28,8 @@ struct package {
 /* Package URL (purl-spec), e.g. pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12. os may be NULL. */
 struct str package_purl(struct arena *a, const struct package *p, const struct os_release *os);
 
+struct package package_copy(struct arena *a, const struct package *p); /* with all its strings */
+
 int os_release_parse(struct arena *a, struct str text,
                      struct os_release *ret); /* shell-like quoting, unknown keys skipped */
 

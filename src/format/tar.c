@@ -236,9 +236,11 @@ static enum tar_type entry_type(char flag, struct str name)
 
 static int entry(struct tar *t, const unsigned char *h, char flag, uint64_t size, struct err *e)
 {
-    uint64_t mode;
+    uint64_t mode, uid, gid;
     if (!number(h + 100, 8, &mode))
         return bad(t, "malformed mode", e);
+    if (!number(h + 108, 8, &uid) || !number(h + 116, 8, &gid))
+        return bad(t, "malformed owner", e);
     bool ustar = !memcmp(h + 257, "ustar\0", 6);
     char joined[100 + 1 + 155];
     struct str name = field(h, 100), prefix = ustar ? field(h + 345, 155) : STR_NONE;
@@ -254,6 +256,8 @@ static int entry(struct tar *t, const unsigned char *h, char flag, uint64_t size
         .name = t->has_name ? buf_str(&t->name) : name,
         .link = t->has_link ? buf_str(&t->link) : field(h + 157, 100),
         .mode = (uint32_t)mode & 07777,
+        .uid = uid,
+        .gid = gid,
         .sparse = t->sparse || flag == 'S',
     };
     ent.type = entry_type(flag, ent.name);

@@ -39,6 +39,7 @@ struct tar_entry {
     struct str name, link; /* as stored; valid during the call only */
     uint64_t size;         /* content that follows; for sparse files the stored part */
     uint32_t mode;
+    uint64_t uid, gid;
     bool sparse; /* the content is a map and pieces, not the file as it is */
 };
 

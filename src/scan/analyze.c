@@ -23,9 +23,10 @@ static int analyze_os_release(struct arena *a, struct str content, struct layer_
     return r < 0 ? err_set(e, -r, "os-release: malformed") : 0;
 }
 
-#define ANALYZER(id, name, pattern, parser) {name, pattern, parser},
+#define ANALYZER(id, name, pattern, parser) {name, {pattern, sizeof(pattern) - 1}, parser},
 static const struct {
-    const char *name, *pattern;
+    const char *name;
+    struct str pattern;
     analyze_fn *parse;
 } analyzers[] = {
 #include "scan/analyzers.tbl.h"
@@ -37,9 +38,13 @@ int layer_analyzer(struct str path)
     /* distroless images keep checksums beside the paragraphs */
     if (str_ends(path, STR(".md5sums")))
         return -ENOENT;
-    for (size_t i = 0; i < ARRAY_LEN(analyzers); i++)
-        if (str_glob(str_c(analyzers[i].pattern), path, false))
+    for (size_t i = 0; path.n && i < ARRAY_LEN(analyzers); i++) {
+        const struct str *t = &analyzers[i].pattern; /* most differ in the first or last byte */
+        char first = t->p[0], last = t->p[t->n - 1];
+        if ((first == path.p[0] || first == '*') && (last == path.p[path.n - 1] || last == '*') &&
+            str_glob(*t, path, false))
             return (int)i;
+    }
     return -ENOENT;
 }
 
@@ -48,7 +53,7 @@ bool layer_path_matters(struct str path)
     if (path.n == 0 || layer_analyzer(path) >= 0)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(analyzers); i++) {
-        struct str pattern = str_c(analyzers[i].pattern);
+        struct str pattern = analyzers[i].pattern;
         if (pattern.n > path.n && pattern.p[path.n] == '/' && !memcmp(pattern.p, path.p, path.n))
             return true;
     }

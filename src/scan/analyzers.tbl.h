@@ -1,6 +1,7 @@
 /* ANALYZER(id, name, path pattern, parser): what is looked at in an image. Patterns are str_glob()s on paths relative
- * to the root, without a leading slash; a '*' only in the last part. Parsers get the whole file (LIMIT_SCAN_FILE at
- * most) inside the jail and fill a struct layer_file; see layer.h. A change of what a parser gives raises
+ * to the root, without a leading slash; "**" crosses folders. Probes (probes.tbl.h) see files by content instead.
+ * Parsers get the whole file (LIMIT_SCAN_FILE at most) inside the jail and fill a struct layer_file, which is copied
+ * before the next file (results may borrow from the content); see layer.h. A change of what a parser gives raises
  * LAYER_VERSION, so that cached records are not used any more. */
 ANALYZER(dpkg, "dpkg", "var/lib/dpkg/status", analyze_dpkg)
 ANALYZER(dpkg_d, "dpkg", "var/lib/dpkg/status.d/*", analyze_dpkg)

@@ -8,7 +8,6 @@
 #include "format/digest.h"
 #include "scan/image_config.h"
 #include "scan/issue.h"
-#include "scan/layer.h"
 
 #define SCHEMA "bulkhead/scan-report/1"
 

@@ -14,6 +14,7 @@
 
 #include "format/json.h"
 #include "policy/finding.h"
+#include "scan/layer.h"
 
 struct inventory_layer {
     struct str diff_id;     /* sha256:HEX of the uncompressed content, verified */

@@ -5,7 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     struct arena *a = arena_new(LIMIT_SCAN_ARENA);
-    struct layer *l = layer_new(a);
+    struct layer *l = layer_new(a, NULL);
     struct layer_record rec, back;
     struct err e = ERR_INIT;
     if (layer_feed(l, p, n, &e) >= 0 && layer_finish(l, &rec, &e) >= 0 && rec.tar) {

@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "format/digest.h"
 #include "scan/image_config.h"
+#include "scan/issue.h"
 #include "scan/layer.h"
 
 static void put(struct json_writer *w, const char *key, struct str s)
@@ -104,8 +105,7 @@ void layer_record_write(struct json_writer *w, const struct layer_record *l)
     json_w_ki64(w, "content_size", l->content_size);
     json_w_ki64(w, "entries", l->entries);
     json_w_kbool(w, "tar", l->tar);
-    scan_strings_write(w, "removed", l->removed, l->removed_n);
-    scan_strings_write(w, "opaque", l->opaque, l->opaque_n);
+    layer_paths_write(w, "paths", &l->paths);
     scan_strings_write(w, "problems", l->problems, l->problems_n);
     json_w_karray(w, "files");
     for (size_t i = 0; i < l->files_n; i++) {
@@ -118,6 +118,8 @@ void layer_record_write(struct json_writer *w, const struct layer_record *l)
         os_release_write(w, &f->os);
         json_w_key(w, "packages");
         packages_write(w, f->packages, f->packages_n, NULL);
+        if (f->issues_n)
+            issues_write(w, "issues", f->issues, f->issues_n);
         json_w_end(w);
     }
     json_w_end(w);
@@ -131,12 +133,14 @@ static int file_read(struct arena *a, const struct json_value *v, struct layer_f
         .link = json_str(json_get(v, "link")),
         .problem = json_str(json_get(v, "problem")),
     };
-    int which = layer_analyzer(ret->path);
-    if (which < 0)
-        return err_set(e, EBADMSG, "record: no analyzer for \"" STR_FMT "\"", STR_ARG(str_sub(ret->path, 0, 200)));
-    ret->analyzer = (enum analyzer)which;
+    int which = layer_analyzer(ret->path), r;
+    ret->analyzer = which < 0 ? ANALYZERS : (enum analyzer)which;
+    if (ret->path.n == 0)
+        return err_set(e, EBADMSG, "record: a file without a path");
     os_release_read(json_get(v, "os"), &ret->os);
-    return packages_read(a, json_get(v, "packages"), &ret->packages, &ret->packages_n, e);
+    if ((r = packages_read(a, json_get(v, "packages"), &ret->packages, &ret->packages_n, e)) < 0)
+        return r;
+    return issues_read(a, json_get(v, "issues"), &ret->issues, &ret->issues_n, e);
 }
 
 int layer_record_read(struct arena *a, const struct json_value *v, struct layer_record *ret, struct err *e)
@@ -156,8 +160,7 @@ int layer_record_read(struct arena *a, const struct json_value *v, struct layer_
     if (json_i64(json_get(v, "version"), 0) != LAYER_VERSION || !digests || l.size < 0 || l.content_size < 0 ||
         l.entries < 0 || !files || files->type != JSON_ARRAY || files->count > LIMIT_SCAN_FILES_COUNT)
         return err_set(e, EBADMSG, "record: malformed");
-    if ((r = scan_strings(a, json_get(v, "removed"), "removed", &l.removed, &l.removed_n, e)) < 0 ||
-        (r = scan_strings(a, json_get(v, "opaque"), "opaque", &l.opaque, &l.opaque_n, e)) < 0 ||
+    if ((r = layer_paths_read(a, json_get(v, "paths"), &l.paths, e)) < 0 ||
         (r = scan_strings(a, json_get(v, "problems"), "problems", &l.problems, &l.problems_n, e)) < 0)
         return r;
     l.files = arena_array(a, files->count, sizeof(*l.files));

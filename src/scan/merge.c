@@ -3,19 +3,23 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/map.h"
+#include "scan/issue.h"
 
 /* One path of the merged file system. */
 struct slot {
     struct str path;
     const struct layer_file *file; /* NULL: gone */
     struct str layer;              /* diff id of the layer it is from */
-    struct map *origins;           /* "name version arch" -> diff id, of dpkg and apk databases */
+    bool fresh;                    /* placed by the layer under way */
+    struct str *origins;           /* diff id for each package; NULL: all are from layer */
 };
 
 struct merge {
     struct arena *a;
     struct slot *slots;
     size_t n, cap;
+    struct finding *found;
+    size_t found_n, found_cap;
 };
 
 void inventory_problem(struct arena *a, struct inventory *inv, struct str text)
@@ -28,9 +32,20 @@ void inventory_problem(struct arena *a, struct inventory *inv, struct str text)
     inv->problems[inv->problems_n++] = text;
 }
 
-static void clear(struct slot *s)
+static void report(struct merge *m, const struct slot *s, bool hidden)
 {
-    map_free(s->origins);
+    for (size_t i = 0; i < s->file->issues_n; i++) {
+        m->found = arena_grow(m->a, m->found, m->found_n, &m->found_cap, sizeof(*m->found));
+        struct finding *d = &m->found[m->found_n++];
+        *d = s->file->issues[i];
+        d->layer = s->layer;
+        d->hidden = hidden;
+    }
+}
+
+static void clear(struct merge *m, struct slot *s)
+{
+    report(m, s, true);
     s->origins = NULL;
     s->file = NULL;
 }
@@ -52,18 +67,24 @@ static struct str package_key(struct arena *a, const struct package *p)
 }
 
 /* A database was rewritten by this layer: what it knew before keeps its layer, the rest is this layer's. */
-static void place(struct merge *m, struct slot *s, const struct layer_file *f, const struct str *layer)
+static void place(struct merge *m, struct slot *s, const struct layer_file *f, struct str layer)
 {
-    struct map *before = TAKE(s->origins);
+    struct slot before = *s;
+    if (before.file)
+        clear(m, s);
     s->file = f;
-    s->layer = *layer;
-    s->origins = map_new(LIMIT_SCAN_PACKAGES);
+    s->layer = layer;
+    if (!before.file || before.file->packages_n == 0 || f->packages_n == 0)
+        return;
+    _cleanup_(map_freep) struct map *known = map_new(LIMIT_SCAN_PACKAGES + 1);
+    for (size_t i = 0; i < before.file->packages_n; i++)
+        map_put(known, package_key(m->a, &before.file->packages[i]),
+                before.origins ? &before.origins[i] : &before.layer);
+    s->origins = arena_array(m->a, f->packages_n, sizeof(struct str));
     for (size_t i = 0; i < f->packages_n; i++) {
-        struct str key = package_key(m->a, &f->packages[i]);
-        const void *origin = before ? map_get(before, key) : NULL;
-        map_put(s->origins, key, (void *)(uintptr_t)(origin ? origin : (const void *)layer));
+        const struct str *origin = map_get(known, package_key(m->a, &f->packages[i]));
+        s->origins[i] = origin ? *origin : layer;
     }
-    map_free(before);
 }
 
 static int by_identity(const void *x, const void *y)
@@ -99,6 +120,12 @@ static void operating_system(struct merge *m, struct inventory *inv)
         inventory_problem(m->a, inv, STR("os-release is a link to a file that was not read"));
 }
 
+/* The file itself, or one inside it: "a.jar!/b.jar". */
+static bool inside_of(struct str path, struct str file)
+{
+    return str_starts(path, file) && (path.n == file.n || path.p[file.n] == '!');
+}
+
 static void collect(struct merge *m, struct inventory *inv)
 {
     size_t total = 0;
@@ -113,6 +140,7 @@ static void collect(struct merge *m, struct inventory *inv)
         const struct slot *s = &m->slots[i];
         if (!s->file)
             continue;
+        report(m, s, false);
         if (s->file->problem.n)
             inventory_problem(m->a, inv, s->file->problem);
         if (s->file->link.n && !str_ends(s->path, STR("os-release")))
@@ -122,9 +150,9 @@ static void collect(struct merge *m, struct inventory *inv)
         for (size_t k = 0; k < s->file->packages_n; k++) {
             struct package *p = &inv->packages[inv->packages_n++];
             *p = s->file->packages[k];
-            const struct str *layer = map_get(s->origins, package_key(m->a, p));
-            p->path = s->path;
-            p->layer = layer ? *layer : s->layer;
+            if (!inside_of(p->path, s->path)) /* a hard link to the file that was read */
+                p->path = s->path;
+            p->layer = s->origins ? s->origins[k] : s->layer;
         }
     }
     qsort(inv->packages, inv->packages_n, sizeof(*inv->packages), by_identity);
@@ -135,45 +163,35 @@ static void collect(struct merge *m, struct inventory *inv)
     inv->packages_n = n;
 }
 
-static struct map *path_set(const struct str *paths, size_t n)
+/* What this layer hides of those below. What it puts at the very path of a file of theirs is placed over it, so that a
+ * package keeps the layer it came with. */
+static void hide(struct merge *m, const struct layer_paths *hits, bool itself)
 {
-    struct map *m = map_new(n + 1);
-    for (size_t i = 0; i < n; i++)
-        map_put(m, paths[i], m);
-    return m;
-}
-
-/* The path itself or a folder above it was removed, or a folder above it is opaque. */
-static bool hidden(struct str path, const struct map *removed, const struct map *opaque)
-{
-    if (map_has(removed, path) || map_has(opaque, STR("")))
-        return true;
-    for (size_t i = path.n; i-- > 0;)
-        if (path.p[i] == '/' && (map_has(removed, str_sub(path, 0, i)) || map_has(opaque, str_sub(path, 0, i))))
-            return true;
-    return false;
-}
-
-static void hide(struct merge *m, const struct layer_record *l)
-{
-    if (l->removed_n == 0 && l->opaque_n == 0)
-        return;
-    _cleanup_(map_freep) struct map *removed = path_set(l->removed, l->removed_n);
-    _cleanup_(map_freep) struct map *opaque = path_set(l->opaque, l->opaque_n);
-    for (size_t i = 0; i < m->n; i++)
-        if (m->slots[i].file && hidden(m->slots[i].path, removed, opaque))
-            clear(&m->slots[i]);
+    for (size_t i = 0; hits->n && i < m->n; i++)
+        if (m->slots[i].file && !m->slots[i].fresh && layer_paths_hide(hits, m->slots[i].path, itself))
+            clear(m, &m->slots[i]);
 }
 
 void merge_layers(struct arena *a, const struct layer_record *layers, size_t n, struct inventory *inv)
 {
     struct merge m = {.a = a};
-    _cleanup_(map_freep) struct map *index = map_new(LIMIT_SCAN_FILES_COUNT * LIMIT_SCAN_LAYERS);
+    _cleanup_(map_freep) struct map *index = map_new((size_t)LIMIT_SCAN_FILES_COUNT * LIMIT_SCAN_LAYERS);
+    _cleanup_(path_set_freep) struct path_set *set = path_set_new();
     for (size_t i = 0; i < n; i++) {
         const struct layer_record *l = &layers[i];
-        hide(&m, l);
+        struct layer_paths hits = path_set_hits(set, &l->paths);
+        for (size_t k = 0; k < m.n; k++)
+            m.slots[k].fresh = false;
+        hide(&m, &hits, false);
+        for (size_t k = 0; k < l->files_n; k++) {
+            struct slot *s = slot_of(&m, index, l->files[k].path);
+            place(&m, s, &l->files[k], l->diff_id);
+            s->fresh = true;
+        }
+        hide(&m, &hits, true);
+        layer_paths_fini(&hits);
         for (size_t k = 0; k < l->files_n; k++)
-            place(&m, slot_of(&m, index, l->files[k].path), &l->files[k], &l->diff_id);
+            path_set_add(set, l->files[k].path);
         for (size_t k = 0; k < l->problems_n; k++)
             inventory_problem(a, inv,
                               arena_strf(a, "layer " STR_FMT ": " STR_FMT, STR_ARG(str_sub(l->diff_id, 0, 19)),
@@ -181,6 +199,8 @@ void merge_layers(struct arena *a, const struct layer_record *layers, size_t n, 
     }
     operating_system(&m, inv);
     collect(&m, inv);
-    for (size_t i = 0; i < m.n; i++)
-        clear(&m.slots[i]);
+    if (m.found_n > 1)
+        qsort(m.found, m.found_n, sizeof(*m.found), issue_order);
+    inv->issues = m.found;
+    inv->issues_n = m.found_n;
 }

@@ -15,6 +15,7 @@
 enum worker_kind { WORKER_ARCHIVE, WORKER_OCI, WORKER_DIR };
 enum { WORKER_READ = 'r', WORKER_KNOWN = 'k' };
 
+struct probe_setup;
 struct worker {
     enum worker_kind kind;
     int in;         /* archive: its bytes, file or pipe */
@@ -22,6 +23,8 @@ struct worker {
     int answer;     /* oci: read end; -1: every layer is read */
     struct str tag; /* oci: tag; empty: the only image */
     bool progress;
+    bool overlay;                     /* dir: devices 0/0 and opaque folders are overlayfs' whiteouts */
+    const struct probe_setup *probes; /* NULL: the default */
 };
 
 int worker_run(const struct worker *w, int out, struct err *e);

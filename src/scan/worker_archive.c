@@ -18,6 +18,7 @@ struct blob {
 };
 
 struct archive {
+    const struct worker *w;
     struct arena *a;
     struct map *blobs; /* path -> struct blob */
     struct tar *tar;
@@ -72,7 +73,7 @@ static int archive_data(void *ctx, const void *p, size_t n, struct err *e)
         ar->now->held = (c == '{' || c == '[') && ar->size <= LIMIT_SCAN_DOCUMENT;
         buf_reset(&ar->body);
         if (!ar->now->held)
-            ar->layer = layer_new(ar->a);
+            ar->layer = layer_new(ar->a, ar->w->probes);
     }
     if (ar->now->held) {
         buf_put(&ar->body, p, n);
@@ -175,7 +176,7 @@ static int layer_at(const struct archive *ar, struct str path, struct layer_reco
         *ret = b->layer;
         return 0;
     }
-    _cleanup_(layer_freep) struct layer *l = layer_new(ar->a);
+    _cleanup_(layer_freep) struct layer *l = layer_new(ar->a, ar->w->probes);
     int r = layer_feed(l, b->document.p, b->document.n, e);
     return r < 0 ? r : layer_finish(l, ret, e);
 }
@@ -316,7 +317,7 @@ static void archive_fini(struct archive *ar)
 
 int worker_archive(const struct worker *w, struct arena *a, int out, struct err *e)
 {
-    _cleanup_(archive_fini) struct archive ar = {.a = a, .body = BUF_INIT(LIMIT_SCAN_DOCUMENT)};
+    _cleanup_(archive_fini) struct archive ar = {.w = w, .a = a, .body = BUF_INIT(LIMIT_SCAN_DOCUMENT)};
     ar.blobs = map_new(LIMIT_SCAN_BLOBS + 1);
     ar.tar = tar_new(&(struct tar_sink){archive_entry, archive_data, archive_end}, &ar);
     ar.unpack = unpack_new(archive_bytes, &ar);
