@@ -14,6 +14,7 @@
 #include "agent/journal.h"
 #include "agent/uplink.h"
 #include "agent/watcher.h"
+#include "agent/who.h"
 #include "gate/plugin.h"
 #include "runtime/explain.h"
 #include "runtime/process.h"
@@ -36,6 +37,7 @@ struct agent {
     struct sensor *sensor; /* NULL: this host carries none; sensor_error says why */
     char sensor_error[1024];
     struct processes *tree;
+    struct who *who;
     struct profiles *profiles;
     struct containers *containers;
     struct watchers *watchers;

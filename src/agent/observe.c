@@ -88,23 +88,6 @@ static void track(struct agent *g, const struct sensor_event *ev)
 
 /* ---- telling ---- */
 
-/* Did it come in by `docker exec`? Then the outermost process of its chain inside the container is not the container's
- * first. Who asked the engine for it is not known here (the engine does not tell), only the way in. */
-static bool by_exec(struct agent *g, const struct sensor_event *ev, const struct event *out)
-{
-    struct bh_container first;
-    int64_t top = ev->raw->pid;
-    if (ev->raw->ns_pid == 1 || sensor_container(g->sensor, ev->id, &first, NULL) < 0 || !first.pid)
-        return false;
-    for (size_t i = 0; i < out->process.parents_n; i++) {
-        const struct process *p = processes_get(g->tree, out->process.parents[i].pid, 0);
-        if (!p || !str_eqc(ev->id, p->id))
-            break;
-        top = p->pid;
-    }
-    return top != (int64_t)first.pid;
-}
-
 static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(EVENT_ARENA);
@@ -115,6 +98,12 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
         x.policy_revision = c->force.revision;
         x.learned = c->force.learned;
     }
+    struct bh_container first;
+    struct who_event who = {0};
+    if (ev->id.n && sensor_container(g->sensor, ev->id, &first, NULL) == 0)
+        who_asks(g->who, a, g->tree, ev, &first, &who);
+    x.user = who.user;
+    x.package = who.has_package ? &who.package : NULL;
     explain(a, ev, &x, &out);
     if (c)
         subject_for_event(&c->s, &out.container);
@@ -122,8 +111,9 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
         out.container = (struct event_container){.id = ev->id};
     if (c && !c->s.engine.n)
         out.container.engine = STR_NONE;
-    if (c && str_eqc(c->s.engine, "docker") && by_exec(g, ev, &out))
-        out.user_via = STR("docker-exec");
+    bool session = c && str_eqc(c->s.engine, "docker") && who.exec;
+    out.user_via = session ? STR("docker-exec") : STR_NONE;
+    out.user_name = session ? who.by : who.user;
     journal_put(g->journal, &out);
 }
 

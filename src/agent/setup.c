@@ -48,6 +48,12 @@ static bool gate_running(void *ctx, struct str image_id, int64_t *since)
     return images_running(l->g->images, image_id, since);
 }
 
+static void gate_exec(void *ctx, struct str container, struct str user, struct str args)
+{
+    struct loop *l = ctx;
+    who_exec(l->g->who, container, user, args);
+}
+
 void setup_take_learned(struct loop *l)
 {
     for (;;) {
@@ -213,6 +219,7 @@ static int start_gate(struct loop *l, struct err *e)
                             .tell = gate_tell,
                             .scan = gate_scan,
                             .learned = gate_learned,
+                            .exec = gate_exec,
                             .running = gate_running};
     return plugin_start(&o, &g->plugin, e);
 }
@@ -310,6 +317,7 @@ int setup_all(struct loop *l, struct err *e)
     g->gate = gate_open(g->config.state);
     g->containers = containers_new(g->config.state);
     g->tree = processes_new(0);
+    g->who = who_new();
     g->profiles = profiles_new(g->profiles_dir, g->config.learn_starts, g->config.learn_time);
     l->inbox_watch = inotify_add_watch(l->inotify, g->inbox_dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
 
@@ -358,6 +366,7 @@ void setup_undo(struct loop *l)
     profiles_free(g->profiles);
     containers_free(g->containers);
     processes_free(g->tree);
+    who_free(g->who);
     gate_close(g->gate);
     policy_set_unref(g->policies);
     journal_close(g->journal);

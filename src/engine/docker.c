@@ -375,6 +375,22 @@ int docker_container_find(const struct docker *d, struct arena *a, struct str re
     return 0;
 }
 
+int docker_exec_inspect(const struct docker *d, struct arena *a, struct str id, struct docker_exec *ret, struct err *e)
+{
+    const struct json_value *v;
+    if (!container_id_valid(id))
+        return err_set(e, EINVAL, "\"" STR_FMT "\" is no id of an exec session", STR_ARG(id));
+    int r = get(d, a, arena_printf(a, "/exec/" STR_FMT "/json", STR_ARG(id)), &v, e);
+    if (r < 0)
+        return r;
+    *ret = (struct docker_exec){.container = json_str(json_get(v, "ContainerID")),
+                                .entry = json_str(json_path(v, "ProcessConfig.entrypoint")),
+                                .arguments = json_path(v, "ProcessConfig.arguments")};
+    return container_id_valid(ret->container)
+               ? 0
+               : err_set(e, EBADMSG, "engine %s: an exec session without container", d->url);
+}
+
 /* ---- events ---- */
 
 struct docker_follow {

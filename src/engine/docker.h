@@ -97,6 +97,14 @@ int docker_container_inspect(const struct docker *d, struct arena *a, struct str
 int docker_container_find(const struct docker *d, struct arena *a, struct str ref, struct docker_container *ret,
                           struct err *e);
 
+struct docker_exec {
+    struct str container; /* 64 hex digits */
+    struct str entry;     /* the program, and its arguments: an array of strings or NULL */
+    const struct json_value *arguments;
+};
+/* An exec session by its id, started or not. */
+int docker_exec_inspect(const struct docker *d, struct arena *a, struct str id, struct docker_exec *ret, struct err *e);
+
 struct docker_event {
     struct str type, action; /* container: create start die destroy rename ...; image: tag pull delete ... */
     struct str id;           /* actor: container id, image id or name */

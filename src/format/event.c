@@ -128,6 +128,7 @@ static void put_process(struct json_writer *w, const struct event_process *p)
         json_w_str(w, p->args[i].p ? p->args[i] : STR(""));
     json_w_end(w);
     json_w_ki64(w, "uid", p->uid);
+    put_text(w, "user", p->user);
     put_time(w, "started", p->started);
     json_w_karray(w, "parents");
     for (size_t i = 0; i < p->parents_n; i++) {

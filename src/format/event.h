@@ -60,6 +60,7 @@ struct event_process {
     struct str *args;
     size_t args_n;
     int64_t uid;
+    struct str user; /* name of the uid in the container's /etc/passwd; empty: unknown */
     int64_t started; /* instant; 0 unknown */
     struct event_parent *parents;
     size_t parents_n; /* nearest first */

@@ -43,6 +43,7 @@ static void test_event(void **state)
                     .args = args,
                     .args_n = 2,
                     .uid = 33,
+                    .user = STR("www-data"),
                     .started = INT64_C(1795453199000000),
                     .parents = parents,
                     .parents_n = 1},
@@ -60,7 +61,7 @@ static void test_event(void **state)
         "\"action\":\"block\",\"level\":\"kill\",\"outcome\":\"killed\","
         "\"container\":{\"id\":\"00\",\"name\":\"web-1\",\"image\":\"shop/web:7\",\"image_id\":\"sha256:aa\","
         "\"image_digest\":null,\"engine\":\"docker\",\"labels\":{\"app\":\"web\"}},"
-        "\"process\":{\"pid\":812,\"exe\":\"/tmp/x\",\"args\":[\"/tmp/x\",\"-d\"],\"uid\":33,"
+        "\"process\":{\"pid\":812,\"exe\":\"/tmp/x\",\"args\":[\"/tmp/x\",\"-d\"],\"uid\":33,\"user\":\"www-data\","
         "\"started\":\"2026-11-23T16:59:59.000000Z\",\"parents\":[{\"pid\":800,\"exe\":\"/bin/sh\"}]},"
         "\"user\":{\"name\":\"alice\",\"via\":\"docker-exec\"},\"policy\":{\"name\":\"web\",\"revision\":12},"
         "\"detail\":{}}");

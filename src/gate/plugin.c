@@ -235,13 +235,32 @@ static enum verdict_of_request judge_start(struct asked *k, struct str *ret)
     return judge_image(k, names, n, ret);
 }
 
+/* Whose session it is, for the events of what happens in it. Only the engine knows which container it belongs to. */
+static void tell_exec(struct asked *k)
+{
+    const struct plugin_opts *o = &k->p->opts;
+    struct docker_exec x;
+    if (!o->exec || !k->user.n || !str_eqc(str_c(k->request.pattern), "/exec/{}/start") ||
+        docker_exec_inspect(k->p->engine, k->a, k->request.name, &x, NULL) < 0)
+        return;
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(8192);
+    buf_puts(&b, x.entry);
+    for (const struct json_value *v = x.arguments ? x.arguments->first : NULL; v; v = v->next) {
+        buf_putc(&b, '\0');
+        buf_puts(&b, json_str(v));
+    }
+    o->exec(o->ctx, x.container, k->user, buf_str(&b));
+}
+
 static enum verdict_of_request judge(struct asked *k, struct str *ret)
 {
     struct err e = ERR_INIT;
     k->guard = register_guard(k->a, k->p->state);
     switch (k->request.class) {
-    case REQUEST_READ:
     case REQUEST_WRITE:
+        tell_exec(k);
+        __attribute__((fallthrough));
+    case REQUEST_READ:
         return ALLOW;
     case REQUEST_PROBE:
         return DENY;

@@ -40,6 +40,9 @@ struct plugin_opts {
     int (*scan)(void *ctx, struct str image_id, struct str ref, struct err *e);
     /* A container was created: its subject (already written to the state directory). May be NULL. */
     void (*learned)(void *ctx, const struct subject *s);
+    /* An exec session is about to start: in which container, for whom, and what it runs (NUL-separated). May be NULL.
+     */
+    void (*exec)(void *ctx, struct str container, struct str user, struct str args);
     /* Does a container of this image run, and since when? May be NULL: never. */
     bool (*running)(void *ctx, struct str image_id, int64_t *since);
 };

@@ -162,7 +162,27 @@ static void object_of_type(struct json_writer *w, struct arena *a, const struct 
     }
 }
 
-static struct str detail(struct arena *a, const struct sensor_event *s, const struct event *ev)
+/* By a package manager among the parents (its scripts), else by what the container's own database says. */
+static void installed_by(struct json_writer *w, const struct sensor_event *s, const struct explain_context *c,
+                         const struct event *ev)
+{
+    struct str by = c->package ? str_c(c->package->manager) : STR_NONE;
+    for (size_t i = ev->process.parents_n; s->control == CONTROL_drift && i > 0; i--)
+        if (is_package_manager(ev->process.parents[i - 1].exe))
+            by = ev->process.parents[i - 1].exe;
+    if (by.n)
+        json_w_kstr(w, "installed_by", by);
+    if (!c->package)
+        return;
+    json_w_kobject(w, "package");
+    json_w_kstrz(w, "manager", c->package->manager);
+    json_w_kstr(w, "name", c->package->name);
+    json_w_kstr(w, "version", c->package->version.n ? c->package->version : STR_NONE);
+    json_w_end(w);
+}
+
+static struct str detail(struct arena *a, const struct sensor_event *s, const struct explain_context *c,
+                         const struct event *ev)
 {
     const struct bh_event *r = s->raw;
     const struct words *k = (size_t)s->control < ARRAY_LEN(words) ? &words[s->control] : NULL;
@@ -193,11 +213,7 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
         json_w_end(&w);
     }
     if (s->control != CONTROL_none && k && k->rule) {
-        for (size_t i = 0; s->control == CONTROL_drift && i < ev->process.parents_n; i++)
-            if (is_package_manager(ev->process.parents[i].exe)) {
-                json_w_kstr(&w, "installed_by", ev->process.parents[i].exe);
-                break;
-            }
+        installed_by(&w, s, c, ev);
         json_w_kstrz(&w, "lift", k->lift);
         list(&w, "mitre", str_c(k->mitre));
     }
@@ -224,8 +240,10 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
     return b.full ? STR("{}") : arena_str(a, buf_str(&b));
 }
 
-static void process_of(struct arena *a, const struct sensor_event *s, struct processes *tree, struct event_process *ret)
+static void process_of(struct arena *a, const struct sensor_event *s, const struct explain_context *c,
+                       struct event_process *ret)
 {
+    struct processes *tree = c->tree;
     const struct bh_event *r = s->raw;
     const struct process *known = NULL;
     struct str args = s->args;
@@ -236,6 +254,7 @@ static void process_of(struct arena *a, const struct sensor_event *s, struct pro
         if (!ret->exe.n)
             ret->exe = arena_str(a, known->exe);
     }
+    ret->user = arena_str(a, c->user);
     ret->args = arena_array(a, 256, sizeof(*ret->args));
     struct sensor_event with_args = *s;
     with_args.args = args;
@@ -279,6 +298,6 @@ void explain(struct arena *a, const struct sensor_event *s, const struct explain
         ret->policy_name = c->policy_name;
         ret->policy_revision = c->policy_revision;
     }
-    process_of(a, s, c->tree, &ret->process);
-    ret->detail = detail(a, s, ret);
+    process_of(a, s, c, &ret->process);
+    ret->detail = detail(a, s, c, ret);
 }

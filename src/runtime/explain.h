@@ -10,13 +10,16 @@
 #define BULKHEAD_RUNTIME_EXPLAIN_H
 
 #include "runtime/process.h"
+#include "runtime/rootfs.h"
 #include "runtime/sensor.h"
 
 struct explain_context {
     struct processes *tree; /* may be NULL */
     struct str policy_name; /* of the container, "default" for the host default */
     int64_t policy_revision;
-    bool learned; /* process.allow is the learned profile, not a list of the policy */
+    bool learned;                         /* process.allow is the learned profile, not a list of the policy */
+    struct str user;                      /* name of the uid, where known */
+    const struct rootfs_package *package; /* what brought the file, where known; NULL */
 };
 
 /* container is left to the caller but for its id. */

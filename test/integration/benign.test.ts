@@ -222,9 +222,26 @@ describe("a package manager", { skip }, () => {
     assert.notEqual(e.outcome, "detected");
     const later = agent.events.mark();
     assert.equal((await exec("pkg-stock", "newtool; exit $?")).code, tier === "lsm" ? 126 : 137);
-    assert.match((await agent.events.wait("newtool", ofTool, later)).detail.lift, /drift_allow/);
+    const again = await agent.events.wait("newtool", ofTool, later); // started by somebody else, after dpkg has ended
+    assert.match(again.detail.lift, /drift_allow/);
+    assert.ok(!again.process.parents.some((p: Event) => /dpkg$/.test(p.exe)), JSON.stringify(again.process));
+    assert.equal(again.detail.installed_by, "dpkg");
+    assert.equal(again.detail.package.name, "newtool");
+    assert.equal(again.process.user, "root");
     await succeeds("pkg-stock", "dpkg -r newtool && ! test -e /usr/bin/newtool");
     await untouched(from, (x) => ofTool(x) || x.control === "scripts"); // dpkg's maintainer script is new, too
+  });
+
+  test("a program put over one that a package brought is not called the package's; nor is one whose list is no file", async () => {
+    const from = agent.events.mark();
+    await exec("pkg-stock", "cp /usr/bin/id /tmp/n; mv /tmp/n /usr/bin/chage; /usr/bin/chage"); // of the image's package passwd
+    const over = await agent.events.wait("chage", (x) => x.control === "drift" && x.process.exe === "/usr/bin/chage", from);
+    assert.equal(over.detail.installed_by, undefined, JSON.stringify(over.detail));
+    const bait = agent.events.mark();
+    await exec("pkg-stock", "cd /var/lib/dpkg/info; mkfifo a.list; mkdir b.list; ln -s /etc/passwd c.list; ln -s /proc/1/environ d.list; cp /usr/bin/id /tmp/bait; /tmp/bait");
+    const e = await agent.events.wait("bait", (x) => x.control === "drift" && x.process.exe === "/tmp/bait", bait);
+    assert.equal(e.detail.installed_by, undefined, JSON.stringify(e.detail));
+    await exec("pkg-stock", "rm -r /var/lib/dpkg/info/[abcd].list /tmp/bait");
   });
 
   test("allowed by its path it runs", async () => {
@@ -281,6 +298,8 @@ describe("attacked", { skip }, () => {
     assert.match(r.stderr, tier === "lsm" ? /ERROR/ : /signal 9/);
     const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.container?.name === "sql", from);
     assert.ok(e.process.parents.some((p: Event) => p.exe.endsWith("/postgres")), JSON.stringify(e.process));
+    assert.equal(e.process.user, "postgres");
+    assert.deepEqual(e.user, { name: "postgres", via: null });
     assert.equal(await sql("select count(*) from t"), "20001");
   });
 

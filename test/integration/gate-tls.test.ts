@@ -31,7 +31,7 @@ before(async () => {
     "--tlscacert", join(pki, "ca.pem"), "--tlscert", join(pki, "server.pem"), "--tlskey", join(pki, "server.key")] });
   mkdirSync(d.plugins, { recursive: true });
   agent = await startAgent(cleanup, { dockerd: d, policies: { "p.yaml":
-    'kind: ImagePolicy\nname: nonroot\nselect: {images: ["*"]}\nrules:\n  - deny: config.user = root\nunscanned: scan\n' } });
+    'kind: ImagePolicy\nname: nonroot\nselect: {images: ["*"]}\nrules:\n  - deny: config.user = root\nunscanned: scan\n---\nkind: ContainerPolicy\nname: told\nmode: audit\nprocess: {drift: block}\n' } });
   await d.start(); // the plugin's socket was there first, as dockerd wants it
   await d.busybox("bad:1");
   await d.busybox("good:1", { changes: ["USER 65534"] });
@@ -54,4 +54,23 @@ test("without the guard registered, what starts containers behind the plugin's b
   assert.match(swarm.stdout, /authorization denied by plugin bulkhead: .*engine enable/);
   const runtime = await call("alice", "/v1.41/containers/create", { Image: "good:1", Cmd: ["true"], HostConfig: { Runtime: "runc" } });
   assert.match(runtime.stdout, /"Id"/); // any runtime will do: there is no guard to pass by
+});
+
+test("what happens in an exec session carries the person who asked the engine for it", { skip }, async () => {
+  const post = async (name: string, path: string, body: object) => (await call(name, `/v1.41${path}`, body)).stdout;
+  const id = JSON.parse(await post("alice", "/containers/create", { Image: "good:1", Cmd: ["sleep", "1000"], HostConfig: { NetworkMode: "none", Tmpfs: { "/scratch": "exec" } } })).Id;
+  assert.equal(await post("alice", `/containers/${id}/start`, {}), "");
+  for (const script of ["cp /bin/busybox /scratch/drop; /scratch/drop true; true", "cp /bin/busybox /scratch/again; exec /scratch/again true"]) {
+    const from = agent.events.mark();
+    const exec = JSON.parse(await post("alice", `/containers/${id}/exec`, { Cmd: ["sh", "-c", script], AttachStdout: true }));
+    assert.equal(await post("alice", `/exec/${exec.Id}/start`, { Detach: true }), "");
+    const e = await agent.events.wait(`drift by ${script}`, (x) => x.control === "drift" && x.container?.id === id, from);
+    assert.deepEqual(e.user, { name: "alice", via: "docker-exec" });
+    assert.equal(e.process.user, "nobody");
+  }
+  const from = agent.events.mark(); // by the unix socket: the engine knows nobody there
+  await d.docker("exec", id, "sh", "-c", "cp /bin/busybox /scratch/other; /scratch/other true");
+  const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.process.exe === "/scratch/other", from);
+  assert.deepEqual(e.user, { name: null, via: "docker-exec" });
+  await d.ok("rm", "-f", id);
 });
