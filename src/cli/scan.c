@@ -27,7 +27,7 @@ static const char help[] =
     "  --intel-key FILE         public key that must have signed it\n"
     "  --policy FILE            judge by these policies (may be given several times; files or folders)\n"
     "  --fail-on SEVERITY       deny at this severity or above: negligible low medium high critical\n"
-    "  --format FORMAT          table (default), json, tsv, cyclonedx\n"
+    "  --format FORMAT          table (default), json, tsv, cyclonedx, spdx, sarif, junit, html\n"
     "  --list packages|findings what tsv and table show\n"
     "  --output FILE            write the report there\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
@@ -37,9 +37,20 @@ static const char help[] =
     "\n"
     "exit: 0 allow, 1 deny, 2 wrong usage, 3 the scan failed or is incomplete\n";
 
-enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_TSV, FORMAT_CYCLONEDX };
-static const char *const formats[] = {"table", "json", "tsv", "cyclonedx"};
-static const char *const later_formats[] = {"sarif", "junit", "spdx", "html"};
+#define REPORT_FORMAT(name, function, about) FORMAT_##name,
+enum format {
+#include "scan/report.tbl.h"
+};
+#undef REPORT_FORMAT
+
+static const struct {
+    const char *name;
+    void (*write)(struct buf *b, const struct report *r);
+} formats[] = {
+#define REPORT_FORMAT(name, function, about) {#name, function},
+#include "scan/report.tbl.h"
+#undef REPORT_FORMAT
+};
 
 struct options {
     const char *target, *intel, *intel_key, *output, *console;
@@ -63,13 +74,10 @@ static int usage(const char *fmt, const char *what)
 static int parse_format(struct options *o, const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (!strcmp(name, formats[i])) {
+        if (!strcmp(name, formats[i].name)) {
             o->format = (enum format)i;
             return OK;
         }
-    for (size_t i = 0; i < ARRAY_LEN(later_formats); i++)
-        if (!strcmp(name, later_formats[i]))
-            return usage("the format %s is not supported by this version", name);
     return usage("there is no format \"%s\"", name);
 }
 
@@ -154,7 +162,7 @@ static int parse(struct options *o, int argc, char **argv)
         return usage("--intel-key is of no use without %s", "--intel");
     if (o->fail_on != VULN_UNKNOWN && !o->intel)
         return usage("--fail-on needs %s FILE: without it no vulnerability is known", "--intel");
-    if (o->list == REPORT_FINDINGS && o->format == FORMAT_TSV && !o->intel)
+    if (o->list == REPORT_FINDINGS && o->format == FORMAT_tsv && !o->intel)
         return usage("--list findings needs %s FILE", "--intel");
     return OK;
 }
@@ -203,10 +211,10 @@ static int load(const struct options *o, struct intel **intel, struct policy_set
 
 static void render(struct buf *b, const struct options *o, const struct inventory *inv, const struct assessment *as)
 {
-    static void (*const views[])(struct buf *, const struct report *) = {report_table, report_json, report_tsv,
-                                                                         report_cyclonedx};
     bool color = !o->output && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-    views[o->format](b, &(struct report){.inventory = inv, .assessment = as, .list = o->list, .color = color});
+    bool judged = o->policies_n || o->fail_on != VULN_UNKNOWN;
+    formats[o->format].write(
+        b, &(struct report){.inventory = inv, .assessment = as, .list = o->list, .color = color, .judged = judged});
 }
 
 static int deliver(const struct options *o, const struct buf *b, struct err *e)
@@ -269,7 +277,7 @@ static int scan(const struct options *o)
     bool allow = as.verdict.allow;
     if (o->console && (r = hand_in(a, o, &inv, &as, &allow, &e)) < 0)
         return failed(&e);
-    for (size_t i = 0; i < inv.problems_n && !o->quiet && o->format != FORMAT_TABLE; i++)
+    for (size_t i = 0; i < inv.problems_n && !o->quiet && o->format != FORMAT_table; i++)
         fprintf(stderr, "bulkhead scan: incomplete: " STR_FMT "\n", STR_ARG(inv.problems[i]));
     return inv.incomplete ? FAILED : allow ? OK : DENIED;
 }

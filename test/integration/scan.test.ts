@@ -146,7 +146,6 @@ test("exit codes", { skip }, async () => {
     [2, /missing/],
     [2, /no option --nope/, "app:1", "--nope"],
     [2, /no format "xml"/, "app:1", "--format", "xml"],
-    [2, /sarif is not supported/, "app:1", "--format", "sarif"],
     [2, /registry: is not supported/, "registry:app:1"],
     [2, /--fail-on needs/, "app:1", "--fail-on", "high"],
     [2, /no\.such\.field/, "app:1", "--policy", bad],
