@@ -26,8 +26,9 @@
 /* Controls the kernel decides. The order is part of the layout. */
 #define BH_CONTROL_LIST(X)                                                                                             \
     X(none)                                                                                                            \
-    X(drift) X(fileless) X(scripts) X(process_allow) X(process_deny) X(process_users) X(escalation) X(namespaces)      \
-        X(ptrace) X(mount) X(modules) X(bpf) X(io_uring)
+    X(drift)                                                                                                           \
+    X(fileless) X(scripts) X(process_allow) X(process_deny) X(process_users) X(escalation) X(namespaces) X(ptrace)     \
+        X(mount) X(modules) X(bpf) X(io_uring)
 enum bh_control {
 #define BH_X(n) BH_CONTROL_##n,
     BH_CONTROL_LIST(BH_X)
