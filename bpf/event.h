@@ -12,7 +12,7 @@
 
 #include <linux/types.h>
 
-#define BH_LAYOUT    1
+#define BH_LAYOUT    2
 #define BH_ID        64   /* a container id: 64 lower-case hex digits, no NUL */
 #define BH_PARENTS   5    /* ancestors told with an event, nearest first */
 #define BH_DATA      8192 /* bytes of an event's variable part */
@@ -27,8 +27,10 @@
 #define BH_CONTROL_LIST(X)                                                                                             \
     X(none)                                                                                                            \
     X(drift)                                                                                                           \
-    X(fileless) X(scripts) X(process_allow) X(process_deny) X(process_users) X(escalation) X(namespaces) X(ptrace)     \
-        X(mount) X(modules) X(bpf) X(io_uring)
+    X(fileless)                                                                                                        \
+    X(scripts) X(process_allow) X(process_deny) X(process_users) X(escalation) X(namespaces) X(ptrace) X(mount)        \
+        X(modules) X(bpf) X(io_uring) X(egress) X(ingress) X(raw) X(metadata) X(known_bad) X(shells) X(scans)          \
+            X(tunnels) X(mining) X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)
 enum bh_control {
 #define BH_X(n) BH_CONTROL_##n,
     BH_CONTROL_LIST(BH_X)
@@ -52,6 +54,9 @@ enum bh_type {
     BH_MODULE,
     BH_BPF,
     BH_IO_URING,
+    BH_SOCKET, /* a raw, packet or exotic socket made */
+    BH_SIGNAL, /* sent to a process of another container */
+    BH_IPC,    /* memory shared with, or a local socket of, another container */
     BH_TYPES,
 };
 

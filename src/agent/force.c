@@ -208,32 +208,17 @@ int force_load(struct agent *g, struct err *e)
 static enum event_action setting(const struct container_policy *p, enum event_control c)
 {
     switch (c) {
-    case CONTROL_drift:
-        return p->drift;
-    case CONTROL_fileless:
-        return p->fileless;
-    case CONTROL_scripts:
-        return p->scripts;
+#define X(name, section, key)                                                                                          \
+    case CONTROL_##name:                                                                                               \
+        return p->name;
+        POLICY_ACTIONS(X)
+#undef X
     case CONTROL_process_allow:
         return p->has_allow ? ACTION_block : ACTION_off;
     case CONTROL_process_deny:
         return p->deny_n ? ACTION_block : ACTION_off;
     case CONTROL_process_users:
         return p->has_users ? ACTION_block : ACTION_off;
-    case CONTROL_escalation:
-        return p->escalation;
-    case CONTROL_namespaces:
-        return p->namespaces;
-    case CONTROL_ptrace:
-        return p->ptrace;
-    case CONTROL_mount:
-        return p->mount;
-    case CONTROL_modules:
-        return p->modules;
-    case CONTROL_bpf:
-        return p->bpf;
-    case CONTROL_io_uring:
-        return p->io_uring;
     default:
         return ACTION_off;
     }

@@ -270,7 +270,7 @@ static void tell_started(struct agent *g)
     if (!g->sensor)
         json_w_kstrz(&w, "why", g->sensor_error);
     json_w_kobject(&w, "controls");
-    for (int c = CONTROL_drift; g->sensor && c <= CONTROL_io_uring; c++)
+    for (int c = CONTROL_drift; g->sensor && c < CONTROL_resources; c++)
         json_w_kstrz(&w, event_control_name((enum event_control)c),
                      event_level_name(sensor_control_level(sensor_tier(g->sensor), (enum event_control)c)));
     json_w_end(&w);

@@ -12,7 +12,7 @@
 /* Controls whose state is told: those the kernel decides. */
 static bool is_kernel_control(enum event_control c)
 {
-    return c >= CONTROL_drift && c <= CONTROL_io_uring;
+    return c >= CONTROL_drift && c < CONTROL_resources;
 }
 
 static void controls(struct agent *g, struct json_writer *w)

@@ -121,10 +121,9 @@ static bool setting(const struct container_policy *p, struct str control, struct
         const char *name;
         enum event_action action;
     } controls[] = {
-        {"drift", p->drift},           {"fileless", p->fileless},     {"scripts", p->scripts},
-        {"escalation", p->escalation}, {"namespaces", p->namespaces}, {"ptrace", p->ptrace},
-        {"mount", p->mount},           {"modules", p->modules},       {"bpf", p->bpf},
-        {"io_uring", p->io_uring},
+#define X(name, section, key) {event_control_name(CONTROL_##name), p->name},
+        POLICY_ACTIONS(X)
+#undef X
     };
     for (size_t i = 0; i < ARRAY_LEN(controls); i++)
         if (str_eqc(control, controls[i].name)) {

@@ -16,6 +16,10 @@ EVENT_TYPE(ptrace)
 EVENT_TYPE(namespace)     /* entered or created */
 EVENT_TYPE(module)
 EVENT_TYPE(bpf)
+EVENT_TYPE(socket)        /* a raw, packet or exotic socket was made */
+EVENT_TYPE(signal)        /* sent to another container */
+EVENT_TYPE(ipc)           /* memory or a local socket of another container */
+EVENT_TYPE(resource)      /* a limit was passed, or pressure ended */
 EVENT_TYPE(gate)          /* a request to the engine or the start of a container was judged */
 EVENT_TYPE(container)     /* created, started, stopped, removed */
 EVENT_TYPE(image)         /* scanned, verdict changed */
@@ -43,6 +47,18 @@ EVENT_CONTROL(io_uring, "io_uring", "io_uring instances")
 EVENT_CONTROL(files, "files", "denied, read-only and watched files")
 EVENT_CONTROL(egress, "egress", "outgoing connections")
 EVENT_CONTROL(ingress, "ingress", "listening and incoming connections")
+EVENT_CONTROL(raw, "network.raw", "raw, packet and exotic sockets")
+EVENT_CONTROL(metadata, "network.metadata", "the cloud's metadata service")
+EVENT_CONTROL(known_bad, "network.known_bad", "addresses known to be bad")
+EVENT_CONTROL(shells, "network.shells", "shells that obey a socket: bind and reverse shells")
+EVENT_CONTROL(scans, "network.scans", "port and host scans")
+EVENT_CONTROL(tunnels, "network.tunnels", "data carried in DNS names")
+EVENT_CONTROL(mining, "network.mining", "mining protocols")
+EVENT_CONTROL(iso_signals, "isolation.signals", "signals to other containers")
+EVENT_CONTROL(iso_ptrace, "isolation.ptrace", "processes of other containers inspected or changed")
+EVENT_CONTROL(iso_memory, "isolation.memory", "memory shared with other containers")
+EVENT_CONTROL(iso_sockets, "isolation.sockets", "local sockets of other containers")
+EVENT_CONTROL(resources, "resources", "processor, memory, processes, files, disk and network against limits")
 EVENT_CONTROL(image, "image", "images without an allow verdict")
 EVENT_CONTROL(request, "request", "requests to the engine that are ambiguous or would bypass protection")
 EVENT_CONTROL(sensor, "sensor", "the sensing itself: loss, tampering")

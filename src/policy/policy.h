@@ -67,18 +67,89 @@ struct container_subject {
                               * starting by id or by another tag does not pass it */
     size_t names_n;
 };
+/* One side of `network`. Elements are read by network_element_parse() (policy/network.h). */
+struct network_side {
+    bool given;        /* some policy speaks about this side: otherwise all is allowed */
+    bool deny_default; /* what no element allows is denied */
+    struct str *allow, *deny;
+    size_t allow_n, deny_n;
+};
+
+/* `resources`: what is measured, and what is done while it is above its limit. RESOURCE(name, unit in words) */
+#define POLICY_RESOURCES(X)                                                                                            \
+    X(cpu, "a percentage of one processor like 150%")                                                                  \
+    X(memory, "a size like 512MB or a percentage of the container's limit")                                            \
+    X(processes, "a number")                                                                                           \
+    X(descriptors, "a number")                                                                                         \
+    X(disk_writes, "a size a second like 50MB")                                                                        \
+    X(network, "a size a second like 50MB")
+enum resource {
+#define X(name, unit) RESOURCE_##name,
+    POLICY_RESOURCES(X)
+#undef X
+        RESOURCES,
+};
+const char *resource_name(enum resource r);
+/* Milder first: of two policies the later one counts. */
+enum resource_action {
+    RESOURCE_ALERT,
+    RESOURCE_THROTTLE,
+    RESOURCE_ISOLATE,
+    RESOURCE_FREEZE,
+    RESOURCE_STOP,
+    RESOURCE_KILL
+};
+const char *resource_action_name(enum resource_action a);
+struct resource_limit {
+    bool given, percent;
+    bool learned;     /* limit: learned. Three times what is usual for the image, and never below what is harmless */
+    uint64_t limit;   /* percent of one processor (cpu); percent or bytes (memory); number; bytes a second */
+    int64_t duration; /* this long above the limit before anything is done */
+    enum resource_action action;
+};
+
+/* Every setting off/alert/block: X(name, section, key). Names are those of CONTROL_* and BH_CONTROL_*. */
+#define POLICY_ACTIONS(X)                                                                                              \
+    X(drift, process, drift)                                                                                           \
+    X(fileless, process, fileless)                                                                                     \
+    X(scripts, process, scripts)                                                                                       \
+    X(escalation, privilege, escalation)                                                                               \
+    X(namespaces, privilege, namespaces)                                                                               \
+    X(ptrace, privilege, ptrace)                                                                                       \
+    X(mount, privilege, mount)                                                                                         \
+    X(modules, privilege, modules)                                                                                     \
+    X(bpf, privilege, bpf)                                                                                             \
+    X(io_uring, privilege, io_uring)                                                                                   \
+    X(raw, network, raw)                                                                                               \
+    X(metadata, network, metadata)                                                                                     \
+    X(known_bad, network, known_bad)                                                                                   \
+    X(shells, network, shells)                                                                                         \
+    X(scans, network, scans)                                                                                           \
+    X(tunnels, network, tunnels)                                                                                       \
+    X(mining, network, mining)                                                                                         \
+    X(iso_signals, isolation, signals)                                                                                 \
+    X(iso_ptrace, isolation, ptrace)                                                                                   \
+    X(iso_memory, isolation, memory)                                                                                   \
+    X(iso_sockets, isolation, sockets)
+
 struct container_policy {
     struct str name;       /* names of all that matched, joined by "+"; "default" when none did */
     int64_t revision;      /* highest of the matching documents */
     enum policy_mode mode; /* strictest; default: MODE_AUDIT */
     /* settings of the controls; mode is not applied yet: in learn and audit `block` acts as alert with detail.would */
-    enum event_action drift, fileless, scripts, escalation, namespaces, ptrace, mount, modules, bpf, io_uring;
+#define X(name, section, key) enum event_action name;
+    POLICY_ACTIONS(X)
+#undef X
     struct str *drift_allow, *exec_from, *allow, *deny, *users; /* path globs or sha256:HEX; users: names or uids */
     size_t drift_allow_n, exec_from_n, allow_n, deny_n, users_n;
     bool has_allow, has_users; /* an empty list that is present allows nothing */
     struct str *capabilities;  /* without CAP_ */
     size_t capabilities_n;
     bool has_capabilities;
+    struct network_side egress, ingress;
+    struct str *isolation_allow; /* other containers that may be reached all the same: names, or KEY=VALUE of a label */
+    size_t isolation_allow_n;
+    struct resource_limit limits[RESOURCES];
 };
 /* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control
  * `block` in MODE_AUDIT (so it alerts and says what it would have done), scripts `alert`, no lists. */

@@ -4,16 +4,23 @@
 #include "format/digest.h"
 #include "policy/policy_internal.h"
 
-#include <arpa/inet.h>
-
 static const char *const actions[] = {"off", "alert", "block", NULL};
 
-static int read_action(struct reading *r, const struct yml *map, const char *section, const char *key, int *ret)
+/* All settings of one section, off | alert | block. */
+static int read_actions(struct reading *r, const struct yml *map, const char *section, struct container_doc *p)
 {
-    const struct yml *v = yml_get(map, key);
-    char at[60];
-    snprintf(at, sizeof(at), "%s.%s", section, key);
-    return v ? read_choice(r, v, at, actions, ret) : 0;
+    static const char *const raw[] = {"off", "alert", "block", "allow", "deny", NULL};
+#define X(name, in, key)                                                                                               \
+    if (!strcmp(section, #in) && yml_get(map, #key)) {                                                                 \
+        int rc = read_choice(r, yml_get(map, #key), #in "." #key, strcmp(#key, "raw") ? actions : raw, &p->name);      \
+        if (rc < 0)                                                                                                    \
+            return rc;                                                                                                 \
+        if (p->name > ACTION_block) /* the contract's words for network.raw */                                         \
+            p->name = p->name == 3 ? ACTION_off : ACTION_block;                                                        \
+    }
+    POLICY_ACTIONS(X)
+#undef X
+    return 0;
 }
 
 /* A path with * and **, or sha256:HEX. */
@@ -53,9 +60,7 @@ static int read_process(struct reading *r, const struct yml *v, struct container
     int rc = v ? read_map(r, v, "process", known) : 0;
     if (!v || rc < 0)
         return rc;
-    if ((rc = read_action(r, v, "process", "drift", &p->drift)) < 0 ||
-        (rc = read_action(r, v, "process", "fileless", &p->fileless)) < 0 ||
-        (rc = read_action(r, v, "process", "scripts", &p->scripts)) < 0 ||
+    if ((rc = read_actions(r, v, "process", p)) < 0 ||
         (rc = read_elements(r, v, "process", "drift_allow", &p->drift_allow)) < 0 ||
         (rc = read_elements(r, v, "process", "exec_from", &p->exec_from)) < 0 ||
         (rc = read_elements(r, v, "process", "allow", &p->allow)) < 0 ||
@@ -128,15 +133,8 @@ static int read_privilege(struct reading *r, const struct yml *v, struct contain
     int rc = v ? read_map(r, v, "privilege", known) : 0;
     if (!v || rc < 0)
         return rc;
-    const struct {
-        const char *key;
-        int *to;
-    } controls[] = {{"escalation", &p->escalation}, {"namespaces", &p->namespaces}, {"ptrace", &p->ptrace},
-                    {"mount", &p->mount},           {"modules", &p->modules},       {"bpf", &p->bpf},
-                    {"io_uring", &p->io_uring}};
-    for (size_t i = 0; i < ARRAY_LEN(controls); i++)
-        if ((rc = read_action(r, v, "privilege", controls[i].key, controls[i].to)) < 0)
-            return rc;
+    if ((rc = read_actions(r, v, "privilege", p)) < 0)
+        return rc;
     const struct yml *caps = yml_get(v, "capabilities"), *it = caps ? caps->first : NULL;
     if (!caps || (rc = read_strs(r, caps, "privilege.capabilities", &p->capabilities)) < 0)
         return rc;
@@ -157,107 +155,6 @@ static int read_privilege(struct reading *r, const struct yml *v, struct contain
 
 /* ---- sections that are read and checked, but not yet put into force ---- */
 
-static bool port_range(struct str s)
-{
-    struct str from, to;
-    uint64_t a, b;
-    if (!str_split(s, '-', &from, &to))
-        to = from;
-    return str_u64(from, &a) == 0 && str_u64(to, &b) == 0 && a >= 1 && a <= b && b <= 65535;
-}
-
-/* CIDR[:PORT[-PORT]][/PROTO] with IPv6 in brackets when a port follows, or dns:NAME[:PORT]. */
-static bool network_element(struct str s)
-{
-    struct str rest, left, right;
-    unsigned char address[16];
-    char text[64];
-    if (str_starts(s, STR("dns:"))) {
-        bool port = str_split(str_sub(s, 4, s.n), ':', &left, &right);
-        for (size_t i = 0; i < left.n; i++)
-            if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*", left.p[i]))
-                return false;
-        return left.n && left.n <= 253 && (!port || port_range(right));
-    }
-    ptrdiff_t slash = str_rchr(s, '/');
-    struct str proto = slash < 0 ? STR_NONE : str_sub(s, (size_t)slash + 1, s.n);
-    if (str_eqc(proto, "tcp") || str_eqc(proto, "udp") || str_eqc(proto, "sctp") || str_eqc(proto, "icmp"))
-        s = str_sub(s, 0, (size_t)slash);
-    bool v6 = s.n && s.p[0] == '[';
-    rest = s;
-    if (v6) {
-        if (!str_split(str_sub(s, 1, s.n), ']', &left, &rest))
-            return false;
-    } else if (str_chr(s, ':') != str_rchr(s, ':')) { /* IPv6 without brackets has no port */
-        v6 = true;
-        if (!str_split(s, '/', &left, &rest))
-            rest = STR_NONE;
-        else
-            rest = str_n(rest.p - 1, rest.n + 1);
-    } else {
-        size_t i = 0;
-        while (i < s.n && s.p[i] != '/' && s.p[i] != ':')
-            i++;
-        left = str_sub(s, 0, i);
-        rest = str_sub(s, i, s.n);
-    }
-    if (left.n >= sizeof(text))
-        return false;
-    memcpy(text, left.p, left.n);
-    text[left.n] = '\0';
-    if (inet_pton(v6 ? AF_INET6 : AF_INET, text, address) != 1)
-        return false;
-    if (rest.n && rest.p[0] == '/') {
-        uint64_t bits;
-        struct str prefix, ports;
-        bool port = str_split(str_sub(rest, 1, rest.n), ':', &prefix, &ports);
-        if (str_u64(prefix, &bits) < 0 || bits > (v6 ? 128 : 32))
-            return false;
-        return !port || port_range(ports);
-    }
-    return !rest.n || (rest.p[0] == ':' && port_range(str_sub(rest, 1, rest.n)));
-}
-
-static int read_network_list(struct reading *r, const struct yml *v, const char *where)
-{
-    struct strs list = {0};
-    int rc = v ? read_strs(r, v, where, &list) : 0;
-    const struct yml *it = v ? v->first : NULL;
-    for (size_t i = 0; rc == 0 && i < list.n; i++, it = it->next)
-        if (!network_element(list.v[i]))
-            rc = read_fail(r, it,
-                           "%s[%zu]: expected CIDR[:PORT[-PORT]][/PROTO] or dns:NAME[:PORT], found \"" STR_FMT "\"",
-                           where, i, STR_ARG(str_sub(list.v[i], 0, 80)));
-    return rc;
-}
-
-static int read_network(struct reading *r, const struct yml *v)
-{
-    static const char *const known[] = {"egress", "ingress", "raw", NULL}, *const sides[] = {"egress", "ingress"};
-    static const char *const side_keys[] = {"default", "allow", "deny", NULL}, *const verdicts[] = {"allow", "deny",
-                                                                                                    NULL};
-    int rc = read_map(r, v, "network", known), choice;
-    const struct yml *raw = yml_get(v, "raw");
-    if (rc == 0 && raw)
-        rc = read_choice(r, raw, "network.raw", verdicts, &choice);
-    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(sides); i++) {
-        const struct yml *side = yml_get(v, sides[i]);
-        char at[40];
-        if (!side)
-            continue;
-        snprintf(at, sizeof(at), "network.%s", sides[i]);
-        rc = read_map(r, side, at, side_keys);
-        snprintf(at, sizeof(at), "network.%s.default", sides[i]);
-        if (rc == 0 && yml_get(side, "default"))
-            rc = read_choice(r, yml_get(side, "default"), at, verdicts, &choice);
-        for (size_t k = 1; rc == 0 && side_keys[k]; k++) {
-            snprintf(at, sizeof(at), "network.%s.%s", sides[i], side_keys[k]);
-            rc = read_network_list(r, yml_get(side, side_keys[k]), at);
-        }
-    }
-    return rc;
-}
-
 static int read_files(struct reading *r, const struct yml *v)
 {
     static const char *const known[] = {"deny", "read_only", "watch", NULL};
@@ -265,45 +162,6 @@ static int read_files(struct reading *r, const struct yml *v)
     for (size_t i = 0; rc == 0 && known[i]; i++) {
         struct strs list = {0};
         rc = read_elements(r, v, "files", known[i], &list);
-    }
-    return rc;
-}
-
-static int read_resources(struct reading *r, const struct yml *v)
-{
-    static const char *const known[] = {"cpu", "memory", "processes", NULL}, *const keys[] = {"limit", "for", "action",
-                                                                                              NULL};
-    static const char *const responses[] = {"alert", "throttle", "freeze", "stop", "kill", NULL};
-    int rc = read_map(r, v, "resources", known), choice;
-    for (size_t i = 0; rc == 0 && known[i]; i++) {
-        const struct yml *one = yml_get(v, known[i]);
-        char at[40];
-        struct str limit;
-        int64_t duration;
-        uint64_t n;
-        if (!one)
-            continue;
-        snprintf(at, sizeof(at), "resources.%s", known[i]);
-        if ((rc = read_map(r, one, at, keys)) < 0)
-            break;
-        if (!yml_get(one, "limit"))
-            return read_fail(r, one, "%s.limit is missing", at);
-        snprintf(at, sizeof(at), "resources.%s.limit", known[i]);
-        rc = read_text(r, yml_get(one, "limit"), at, &limit);
-        bool percent =
-            rc == 0 && str_ends(limit, STR("%")) && i < 2 && str_u64(str_sub(limit, 0, limit.n - 1), &n) == 0;
-        bool plain = rc == 0 && (i == 1 ? str_size(limit, &n) : i == 2 ? str_u64(limit, &n) : -EINVAL) == 0;
-        if (rc == 0 && !percent && !plain)
-            rc = read_fail(r, yml_get(one, "limit"), "%s: expected %s", at,
-                           i == 0   ? "a percentage of one processor like 150%"
-                           : i == 1 ? "a size like 512MB or a percentage"
-                                    : "a number");
-        snprintf(at, sizeof(at), "resources.%s.for", known[i]);
-        if (rc == 0 && yml_get(one, "for"))
-            rc = read_duration(r, yml_get(one, "for"), at, &duration);
-        snprintf(at, sizeof(at), "resources.%s.action", known[i]);
-        if (rc == 0 && yml_get(one, "action"))
-            rc = read_choice(r, yml_get(one, "action"), at, responses, &choice);
     }
     return rc;
 }
@@ -336,22 +194,19 @@ static int read_syscalls(struct reading *r, const struct yml *v)
 
 int container_policy_read(struct reading *r, const struct yml *doc, int64_t revision, struct container_doc *p)
 {
-    static const char *const known[] = {"kind",    "name",      "mode",     "select",    "process", "files",
-                                        "network", "privilege", "syscalls", "resources", "respond", NULL};
+    static const char *const known[] = {"kind",      "name",      "mode",    "select",    "process",
+                                        "files",     "isolation", "network", "privilege", "syscalls",
+                                        "resources", "respond",   NULL};
     static const char *const modes[] = {"learn", "audit", "enforce", NULL};
     const struct {
         const char *section;
         int (*read)(struct reading *r, const struct yml *v);
-    } later[] = {{"files", read_files},
-                 {"network", read_network},
-                 {"syscalls", read_syscalls},
-                 {"resources", read_resources},
-                 {"respond", read_respond}};
+    } later[] = {{"files", read_files}, {"syscalls", read_syscalls}, {"respond", read_respond}};
     int rc = read_map(r, doc, "ContainerPolicy", known), mode = MODE_AUDIT;
     if (rc < 0)
         return rc;
     *p = (struct container_doc){.name = r->name, .revision = revision};
-#define X(control) p->control = ACTION_UNSET;
+#define X(control, section, key) p->control = ACTION_UNSET;
     POLICY_ACTIONS(X)
 #undef X
     if (yml_get(doc, "mode") && (rc = read_choice(r, yml_get(doc, "mode"), "mode", modes, &mode)) < 0)
@@ -359,7 +214,10 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
     p->mode = (enum policy_mode)mode;
     if ((rc = read_selector(r, yml_get(doc, "select"), &p->select)) < 0 ||
         (rc = read_process(r, yml_get(doc, "process"), p)) < 0 ||
-        (rc = read_privilege(r, yml_get(doc, "privilege"), p)) < 0)
+        (rc = read_privilege(r, yml_get(doc, "privilege"), p)) < 0 ||
+        (rc = read_actions(r, yml_get(doc, "network"), "network", p)) < 0 ||
+        (rc = read_actions(r, yml_get(doc, "isolation"), "isolation", p)) < 0 ||
+        (rc = policy_network_read(r, doc, p)) < 0)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
         const struct yml *v = yml_get(doc, later[i].section);
@@ -432,7 +290,7 @@ static void intersect(struct arena *a, struct strs *to, const struct strs *with)
 static void host_default(struct container_policy *p)
 {
     *p = (struct container_policy){.name = STR("default"), .mode = MODE_AUDIT};
-#define X(control) p->control = ACTION_block;
+#define X(control, section, key) p->control = ACTION_block;
     POLICY_ACTIONS(X)
 #undef X
     p->scripts = ACTION_alert;
@@ -443,7 +301,7 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
 {
     struct container_doc sum = {.mode = MODE_LEARN};
     size_t matched = 0;
-#define X(control) sum.control = ACTION_UNSET;
+#define X(control, section, key) sum.control = ACTION_UNSET;
     POLICY_ACTIONS(X)
 #undef X
     for (size_t i = 0; s && i < s->containers_n; i++) {
@@ -453,7 +311,7 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
         sum.name = matched++ ? arena_strf(a, STR_FMT "+" STR_FMT, STR_ARG(sum.name), STR_ARG(d->name)) : d->name;
         sum.revision = d->revision > sum.revision ? d->revision : sum.revision;
         sum.mode = d->mode > sum.mode ? d->mode : sum.mode;
-#define X(control) sum.control = d->control > sum.control ? d->control : sum.control;
+#define X(control, section, key) sum.control = d->control > sum.control ? d->control : sum.control;
         POLICY_ACTIONS(X)
 #undef X
         /* exemptions from drift count among those that speak about drift; one without them exempts nothing */
@@ -467,6 +325,7 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
             intersect(a, &sum.users, &d->users);
         if (d->capabilities.given)
             intersect(a, &sum.capabilities, &d->capabilities);
+        policy_network_add(a, &sum, d, matched == 1);
         for (size_t k = 0; k < d->deny.n; k++)
             if (!covered(d->deny.v[k], &sum.deny))
                 strs_add(a, &sum.deny, d->deny.v[k]);
@@ -477,7 +336,8 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     }
     struct container_policy p = {.name = sum.name, .revision = sum.revision, .mode = sum.mode};
     /* a control that no matching policy mentions is told about, and never acts */
-#define X(control) p.control = sum.control == ACTION_UNSET ? ACTION_alert : (enum event_action)sum.control;
+#define X(control, section, key)                                                                                       \
+    p.control = sum.control == ACTION_UNSET ? ACTION_alert : (enum event_action)sum.control;
     POLICY_ACTIONS(X)
 #undef X
     p.drift_allow = sum.drift_allow.v;
@@ -495,5 +355,6 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     p.capabilities = sum.capabilities.v;
     p.capabilities_n = sum.capabilities.n;
     p.has_capabilities = sum.capabilities.given;
+    policy_network_effective(&sum, &p);
     *ret = p;
 }

@@ -49,27 +49,23 @@ struct image_policy {
 
 /* Settings of one ContainerPolicy; ACTION_UNSET where the document says nothing. */
 #define ACTION_UNSET (-1)
-#define POLICY_ACTIONS(X)                                                                                              \
-    X(drift)                                                                                                           \
-    X(fileless)                                                                                                        \
-    X(scripts)                                                                                                         \
-    X(escalation)                                                                                                      \
-    X(namespaces)                                                                                                      \
-    X(ptrace)                                                                                                          \
-    X(mount)                                                                                                           \
-    X(modules)                                                                                                         \
-    X(bpf)                                                                                                             \
-    X(io_uring)
+struct side_doc {
+    bool given, deny_default;
+    struct strs allow, deny;
+};
 
 struct container_doc {
     struct str name;
     int64_t revision;
     enum policy_mode mode;
     struct selector select;
-#define X(control) int control;
+#define X(name, section, key) int name;
     POLICY_ACTIONS(X)
 #undef X
     struct strs drift_allow, exec_from, allow, deny, users, capabilities;
+    struct side_doc egress, ingress;
+    struct strs isolation_allow;
+    struct resource_limit limits[RESOURCES];
 };
 
 struct policy_set {
@@ -114,6 +110,12 @@ bool select_images(const struct strs *patterns, const struct str *names, size_t 
 int image_policy_read(struct reading *r, const struct yml *doc, struct image_policy *p);
 int container_policy_read(struct reading *r, const struct yml *doc, int64_t revision, struct container_doc *p);
 int access_policy_read(struct reading *r, const struct yml *doc);
+
+/* ---- policy_network.c: sections network, isolation and resources ---- */
+int policy_network_read(struct reading *r, const struct yml *doc, struct container_doc *p);
+/* Add what one more matching document says; `first`: it is the first one. */
+void policy_network_add(struct arena *a, struct container_doc *sum, const struct container_doc *d, bool first);
+void policy_network_effective(const struct container_doc *sum, struct container_policy *p);
 
 /* ---- image_fields.c: the schema of image rules and how a subject answers ---- */
 extern const struct expr_schema image_schema;

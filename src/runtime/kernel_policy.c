@@ -114,16 +114,9 @@ static int build(struct arena *a, const struct container_policy *p, const struct
                  struct bh_policy *b, struct lists *l, struct err *e)
 {
     *b = (struct bh_policy){.mode = (uint8_t)p->mode, .revision = (uint64_t)p->revision};
-    b->action[BH_CONTROL_drift] = p->drift;
-    b->action[BH_CONTROL_fileless] = p->fileless;
-    b->action[BH_CONTROL_scripts] = p->scripts;
-    b->action[BH_CONTROL_escalation] = p->escalation;
-    b->action[BH_CONTROL_namespaces] = p->namespaces;
-    b->action[BH_CONTROL_ptrace] = p->ptrace;
-    b->action[BH_CONTROL_mount] = p->mount;
-    b->action[BH_CONTROL_modules] = p->modules;
-    b->action[BH_CONTROL_bpf] = p->bpf;
-    b->action[BH_CONTROL_io_uring] = p->io_uring;
+#define X(name, section, key) b->action[BH_CONTROL_##name] = p->name;
+    POLICY_ACTIONS(X)
+#undef X
     b->action[BH_CONTROL_process_allow] = BH_BLOCK;
     b->action[BH_CONTROL_process_deny] = BH_BLOCK;
     b->action[BH_CONTROL_process_users] = BH_BLOCK;

@@ -264,6 +264,7 @@ static const enum event_type types[BH_TYPES] = {
     [BH_LISTEN] = EVENT_TYPE_listen, [BH_ACCEPT] = EVENT_TYPE_accept,   [BH_CREDENTIALS] = EVENT_TYPE_credentials,
     [BH_MOUNT] = EVENT_TYPE_mount,   [BH_PTRACE] = EVENT_TYPE_ptrace,   [BH_NAMESPACE] = EVENT_TYPE_namespace,
     [BH_MODULE] = EVENT_TYPE_module, [BH_BPF] = EVENT_TYPE_bpf,         [BH_IO_URING] = EVENT_TYPE_bpf,
+    [BH_SOCKET] = EVENT_TYPE_socket, [BH_SIGNAL] = EVENT_TYPE_signal,   [BH_IPC] = EVENT_TYPE_ipc,
 };
 static const enum event_control controls[BH_CONTROLS] = {
 #define BH_X(n) [BH_CONTROL_##n] = CONTROL_##n,
