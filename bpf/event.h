@@ -24,13 +24,13 @@
 #define BH_USERS     16
 
 /* Controls the kernel decides. The order is part of the layout. */
+// clang-format off
 #define BH_CONTROL_LIST(X)                                                                                             \
-    X(none)                                                                                                            \
-    X(drift)                                                                                                           \
-    X(fileless)                                                                                                        \
-    X(scripts) X(process_allow) X(process_deny) X(process_users) X(escalation) X(namespaces) X(ptrace) X(mount)        \
-        X(modules) X(bpf) X(io_uring) X(egress) X(ingress) X(raw) X(metadata) X(known_bad) X(shells) X(scans)          \
-            X(tunnels) X(mining) X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)
+    X(none) X(drift) X(fileless) X(scripts) X(process_allow) X(process_deny) X(process_users)                          \
+    X(escalation) X(namespaces) X(ptrace) X(mount) X(modules) X(bpf) X(io_uring)                                       \
+    X(egress) X(ingress) X(raw) X(metadata) X(known_bad) X(shells) X(scans) X(tunnels) X(mining)                       \
+    X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)
+// clang-format on
 enum bh_control {
 #define BH_X(n) BH_CONTROL_##n,
     BH_CONTROL_LIST(BH_X)
