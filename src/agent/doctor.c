@@ -188,7 +188,7 @@ static bool works(const struct sensor_report *r)
     size_t found = 0;
     for (size_t i = 0; i < r->controls_n; i++)
         if (essential(r->controls[i].control)) {
-            if (!r->controls[i].available || r->controls[i].level < LEVEL_kill)
+            if (r->controls[i].failed || !r->controls[i].available || r->controls[i].level < LEVEL_kill)
                 return false;
             found++;
         }
@@ -214,6 +214,7 @@ static void print_json(const struct sensor_report *r, const char *error, const s
         json_w_kstrz(&w, "level", c->available ? event_level_name(c->level) : "unavailable");
         json_w_kbool(&w, "survives_agent", c->survives);
         json_w_kstr(&w, "how", c->how);
+        json_w_kbool(&w, "proven", c->proven);
         json_w_kstr(&w, "proof", c->proof);
         json_w_kstr(&w, "why_not_more", c->why_not_more.n ? c->why_not_more : STR_NONE);
         json_w_end(&w);
@@ -255,8 +256,11 @@ static void print_table(const struct sensor_report *r, const char *error, const 
             printf("  %-15s %-12s %-9s " STR_FMT "\n", event_control_name(c->control),
                    c->available ? event_level_name(c->level) : "unavailable", c->survives ? "stays" : "ends",
                    STR_ARG(c->how));
-            if (!str_eq(c->proof, r->tier_proof)) /* else said once above */
-                printf("  %-38s proven: " STR_FMT "\n", "", STR_ARG(c->proof));
+            printf("  %-38s %s: " STR_FMT "\n", "",
+                   c->proven   ? "proven"
+                   : c->failed ? "NOT PROVEN"
+                               : "unproven",
+                   STR_ARG(c->proof));
             if (c->why_not_more.n)
                 printf("  %-38s not more: " STR_FMT "\n", "", STR_ARG(c->why_not_more));
         }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "runtime/try.h"
 
 #include <malloc.h>
 
@@ -62,6 +63,8 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, 256 << 10);
     if (argc > 1 && !strcmp(argv[1], "uplink"))
         return dialer_main(argc, argv);
+    if (argc > 1 && !strcmp(argv[1], "try")) /* runtime/prove.h */
+        return try_main();
     log_setup("bulkhead-agent", LOG_INFO_, false);
     if (argc > 1 && !strcmp(argv[1], "--version")) {
         printf("bulkhead-agent %s\n", BULKHEAD_VERSION);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "runtime/object.h"
 #include "runtime/pin.h"
+#include "runtime/prove.h"
 #include "runtime/tier.h"
 
 #include <sys/utsname.h>
@@ -12,44 +13,15 @@ struct row {
     enum event_control control;
     enum event_level lsm, trace;
     const char *lsm_how, *trace_how, *lsm_less, *trace_less;
+    const char *untried; /* why it is not tried; NULL: it is */
 };
 
 static const struct row rows[] = {
-    {CONTROL_drift, LEVEL_block, LEVEL_kill,
-     "LSM bprm_check_security, mmap_file, file_mprotect: overlay layer of the file",
-     "tp_btf sched_process_exec and sys_enter (mmap, mprotect; 64- and 32-bit): overlay layer of the file", "",
-     "no BPF LSM: the exec is killed before its first instruction, the caller sees a dead child and no EPERM"},
-    {CONTROL_fileless, LEVEL_block, LEVEL_kill, "LSM bprm_check_security, mmap_file: link count 0, memfd",
-     "tp_btf sched_process_exec and sys_enter (mmap): link count 0, memfd", "",
-     "no BPF LSM: killed before its first instruction"},
-    {CONTROL_scripts, LEVEL_block, LEVEL_detect, "LSM bprm_check_security sees the #! file itself",
-     "tp_btf sched_process_exec sees that a script was run, not its file", "",
-     "at the end of an exec the kernel holds only the interpreter; a script handed to an interpreter is data on both "
-     "tiers"},
-    {CONTROL_process_allow, LEVEL_block, LEVEL_kill, "LSM bprm_check_security: path made in the kernel",
-     "tp_btf sched_process_exec: path made in the kernel", "", "no BPF LSM: killed before its first instruction"},
-    {CONTROL_process_deny, LEVEL_block, LEVEL_kill, "LSM bprm_check_security: path made in the kernel",
-     "tp_btf sched_process_exec: path made in the kernel", "", "no BPF LSM: killed before its first instruction"},
-    {CONTROL_process_users, LEVEL_block, LEVEL_kill, "LSM bprm_check_security: effective uid",
-     "tp_btf sched_process_exec: effective uid", "", "no BPF LSM: killed before its first instruction"},
-    {CONTROL_escalation, LEVEL_block, LEVEL_kill, "LSM bprm_creds_from_file: set-uid and file capabilities",
-     "tp_btf sched_process_exec: set-uid and file capabilities", "", "no BPF LSM: killed before its first instruction"},
-    {CONTROL_namespaces, LEVEL_block, LEVEL_kill, "LSM userns_create, task_alloc, capable (unshare, setns)",
-     "tp_btf sys_enter: unshare, setns, clone, clone3", "",
-     "no BPF LSM: the caller dies inside the call; clone3's flags could be swapped by another thread meanwhile"},
-    {CONTROL_ptrace, LEVEL_block, LEVEL_kill, "LSM ptrace_access_check, ptrace_traceme",
-     "tp_btf sys_enter: ptrace, process_vm_writev, pidfd_getfd", "",
-     "no BPF LSM: what one process_vm_writev wrote stays written; /proc/PID/mem is not seen"},
-    {CONTROL_mount, LEVEL_block, LEVEL_kill, "LSM sb_mount, move_mount, sb_pivotroot",
-     "tp_btf sys_enter: mount, move_mount, open_tree, fsopen, fsmount, mount_setattr, pivot_root", "",
-     "no BPF LSM: the one mount may stay in the container's namespace"},
-    {CONTROL_modules, LEVEL_block, LEVEL_kill, "LSM kernel_read_file, kernel_load_data",
-     "tp_btf sys_enter: init_module, finit_module, kexec_load", "",
-     "no BPF LSM: the module's start code may have run; take CAP_SYS_MODULE away"},
-    {CONTROL_bpf, LEVEL_block, LEVEL_kill, "LSM bpf", "tp_btf sys_enter: bpf", "",
-     "no BPF LSM: the caller dies with what its first call returned"},
-    {CONTROL_io_uring, LEVEL_block, LEVEL_kill, "LSM inode_init_security_anon: the ring's file",
-     "tp_btf sys_enter: io_uring_setup", "", "no BPF LSM: the caller dies with its ring"},
+#define CONTROL_ROW(c, lsm, trace, policy, lh, th, ll, tl)                                                             \
+    {CONTROL_##c, LEVEL_##lsm, LEVEL_##trace, lh, th, ll, tl, NULL},
+#define CONTROL_ATTACHED(c, lsm, trace, why, lh, th, ll, tl)                                                           \
+    {CONTROL_##c, LEVEL_##lsm, LEVEL_##trace, lh, th, ll, tl, why},
+#include "runtime/control.tbl.h"
 };
 
 enum event_level sensor_control_level(enum sensor_tier t, enum event_control c)
@@ -76,6 +48,20 @@ static const struct str *notes(struct arena *a, enum sensor_tier t, bool cgroup2
     return v;
 }
 
+static void proof_of(struct arena *a, const struct prove *p, const char *failed, const struct row *row,
+                     struct sensor_control *c)
+{
+    char text[512];
+    if (!p || row->untried) {
+        c->proof = arena_strf(a, "attached; not tried: %s", p ? row->untried : failed);
+        return;
+    }
+    enum proof proof = prove_result(p, row->control, c->level, text, sizeof(text));
+    c->proven = proof == PROOF_PROVEN;
+    c->failed = proof == PROOF_NONE;
+    c->proof = arena_strf(a, "%s%s", proof == PROOF_UNTRIED ? "attached; " : "", text);
+}
+
 int sensor_doctor(struct arena *a, const char *bpf_dir, struct sensor_report *ret, struct err *e)
 {
     const char *dir = bpf_dir ? bpf_dir : SENSOR_BPF_DIR;
@@ -100,6 +86,10 @@ int sensor_doctor(struct arena *a, const char *bpf_dir, struct sensor_report *re
         r.pinned = true;
         close(fd);
     }
+    struct prove *p = NULL;
+    struct err failed = ERR_INIT;
+    if (has_lsm || has_trace)
+        prove_host(bpf_dir, r.tier, &p, &failed);
     struct sensor_control *v = arena_array(a, ARRAY_LEN(rows), sizeof(*v));
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         bool any = has_lsm || has_trace;
@@ -113,12 +103,14 @@ int sensor_doctor(struct arena *a, const char *bpf_dir, struct sensor_report *re
             .how = str_c(!any      ? ""
                          : has_lsm ? rows[i].lsm_how
                                    : rows[i].trace_how),
-            .proof = r.tier_proof,
             .why_not_more = str_c(!any      ? "no BPF on this kernel"
                                   : has_lsm ? rows[i].lsm_less
                                             : rows[i].trace_less),
         };
+        if (any)
+            proof_of(a, p, failed.msg, &rows[i], &v[i]);
     }
+    prove_free(p);
     r.controls = v;
     r.controls_n = ARRAY_LEN(rows);
     int cg = tier_cgroup_root();

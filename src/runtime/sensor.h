@@ -93,7 +93,9 @@ struct sensor_control {
     bool available;          /* false: nothing at all */
     bool survives;           /* stays in force when the agent dies */
     struct str how;          /* the hook that does it */
-    struct str proof;        /* how it was proven here: "a child of ours was refused an exec (EPERM)" */
+    bool proven;             /* it was tried in a throw-away container, and acted as the level says */
+    bool failed;             /* it was tried and did not */
+    struct str proof;        /* what was seen; "attached; not tried: why" where it was not tried */
     struct str why_not_more; /* empty when level is block */
 };
 struct sensor_report {

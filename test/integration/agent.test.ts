@@ -169,12 +169,18 @@ describe("what is in force", { skip }, () => {
     assert.match(a.controls.drift.reason, /audits/);
   });
 
-  test("doctor proves it", async () => {
+  test("doctor proves each control by trying it", async () => {
+    const from = agent.events.mark();
     const r = await agent.run("doctor", "--json", "--engine", d.url, "--bpf-dir", agent.bpfDir);
     const report = JSON.parse(r.stdout);
     assert.equal(r.code, report.ok ? 0 : 3);
     const row = report.controls.find((c: Event) => c.control === "drift");
     assert.ok(row.proof.length > 10);
+    // Each one did its work on a child of doctor's own; scripts are only telemetry where there is no BPF LSM.
+    const unproven = report.controls.filter((c: Event) => !c.proven && !(c.control === "scripts" && report.tier === "trace"));
+    assert.deepEqual(unproven, []);
+    const strangers = agent.events.matching((e) => e.container && e.control === "drift" && !e.container.name, from);
+    assert.deepEqual(strangers, [], "the agent in force takes no notice of doctor's child");
     assert.equal(report.in_force, true);
     assert.ok(report.facts.some((f: Event) => /^engine unix/.test(f.name) && /docker/.test(f.value)));
   });

@@ -1,4 +1,4 @@
-/* sensor_tool: the sensor by hand, for the tests of the kernel side and for the curious.
+/*printf("%-14s %-7s %s %s | sensor_tool: the sensor by hand, for the tests of the kernel side and for the curious.
  *
  *   sensor_tool DIR watch [auto|lsm|trace]    load or take over, print one line an event until a signal or EOF on stdin
  *   sensor_tool DIR policy ID MODE [CONTROL=off|alert|block]... [allow=PATH] [deny=PATH] [drift_allow=PATH]
@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "runtime/kernel_policy.h"
 #include "runtime/sensor.h"
+#include "runtime/try.h"
 
 #include <bpf/bpf.h>
 #include <poll.h>
@@ -137,8 +138,9 @@ static int doctor(const char *dir)
            STR_ARG(r.tier_proof), r.pinned ? " pinned" : "");
     for (size_t i = 0; i < r.controls_n; i++) {
         const struct sensor_control *c = &r.controls[i];
-        printf("%-14s %-7s %s | " STR_FMT " | " STR_FMT " | " STR_FMT "\n", event_control_name(c->control),
-               c->available ? event_level_name(c->level) : "none", c->survives ? "stays" : "agent", STR_ARG(c->how),
+        printf("%-14s %-7s %s %s | " STR_FMT " | " STR_FMT " | " STR_FMT "\n", event_control_name(c->control),
+               c->available ? event_level_name(c->level) : "none", c->survives ? "stays" : "agent",
+               c->proven ? "proven" : c->failed ? "failed" : "unproven", STR_ARG(c->how),
                STR_ARG(c->proof), STR_ARG(c->why_not_more));
     }
     for (size_t i = 0; i < r.notes_n; i++)
@@ -168,6 +170,8 @@ int main(int argc, char **argv)
         return policy(dir, argv[3], argv[4], argv + 5);
     if (!strcmp(what, "remove"))
         return sensor_remove(dir, &e) < 0 ? fail(&e) : 0;
+    if (argc == 2 && !strcmp(argv[1], "try")) /* runtime/prove.h starts us */
+        return try_main();
     if (!strcmp(what, "doctor"))
         return doctor(dir);
     if (!strcmp(what, "insns"))
