@@ -22,6 +22,8 @@ struct tar {
     /* collected for the next real entry */
     struct buf name, link;
     bool has_name, has_link, has_size, sparse;
+    char capabilities[64]; /* a struct vfs_ns_cap_data has 24 bytes */
+    size_t capabilities_n;
     uint64_t size;
     uint64_t entries;
 };
@@ -171,6 +173,9 @@ static int pax(struct tar *t, struct err *e)
                 return bad(t, "malformed PAX size", e);
             else
                 t->has_size = true;
+        } else if (str_eqc(key, "SCHILY.xattr.security.capability")) {
+            t->capabilities_n = value.n < sizeof(t->capabilities) ? value.n : sizeof(t->capabilities);
+            memcpy(t->capabilities, value.p, t->capabilities_n);
         } else if (str_eqc(key, "GNU.sparse.name")) {
             set(&t->name, &t->has_name, value);
             t->sparse = true;
@@ -258,6 +263,7 @@ static int entry(struct tar *t, const unsigned char *h, char flag, uint64_t size
         .mode = (uint32_t)mode & 07777,
         .uid = uid,
         .gid = gid,
+        .capabilities = str_n(t->capabilities, t->capabilities_n),
         .sparse = t->sparse || flag == 'S',
     };
     ent.type = entry_type(flag, ent.name);
@@ -266,6 +272,7 @@ static int entry(struct tar *t, const unsigned char *h, char flag, uint64_t size
     t->left = ent.size;
     t->padding = (unsigned)(-ent.size & (BLOCK - 1));
     t->has_name = t->has_link = t->has_size = t->sparse = false;
+    t->capabilities_n = 0;
     t->entries++;
 
     int r = t->sink.entry(t->ctx, &ent, e);

@@ -40,7 +40,8 @@ struct tar_entry {
     uint64_t size;         /* content that follows; for sparse files the stored part */
     uint32_t mode;
     uint64_t uid, gid;
-    bool sparse; /* the content is a map and pieces, not the file as it is */
+    struct str capabilities; /* of the file (security.capability), binary; empty: none */
+    bool sparse;             /* the content is a map and pieces, not the file as it is */
 };
 
 struct tar_sink {

@@ -81,9 +81,14 @@ static int diff_ids(struct arena *a, const struct json_value *root, struct image
                            STR_ARG(str_sub(ret->diff_ids[i], 0, 100)));
     ret->created_by = arena_array(a, ret->n, sizeof(*ret->created_by));
     size_t at = 0;
-    JSON_EACH (json_get(root, "history"), it)
+    const struct json_value *history = json_get(root, "history");
+    ret->history = arena_array(a, history ? history->count : 0, sizeof(*ret->history));
+    JSON_EACH (history, it) {
+        struct str line = json_str(json_get(it, "created_by"));
+        ret->history[ret->history_n++] = line;
         if (!json_bool(json_get(it, "empty_layer"), false) && at < ret->n)
-            ret->created_by[at++] = json_str(json_get(it, "created_by"));
+            ret->created_by[at++] = line;
+    }
     return 0;
 }
 

@@ -11,6 +11,8 @@ struct image_layers {
     struct str *diff_ids;   /* sha256:HEX, lowest first */
     struct str *created_by; /* as many; empty where the history does not tell */
     size_t n;
+    struct str *history; /* every line, also of steps that made no layer */
+    size_t history_n;
 };
 
 /* The document as stored in the image. -EBADMSG also where engines could read something else than we (keys that

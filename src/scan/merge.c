@@ -35,6 +35,8 @@ void inventory_problem(struct arena *a, struct inventory *inv, struct str text)
 static void report(struct merge *m, const struct slot *s, bool hidden)
 {
     for (size_t i = 0; i < s->file->issues_n; i++) {
+        if (hidden && s->file->issues[i].kind == FINDING_CHECK) /* put right by a later layer */
+            continue;
         m->found = arena_grow(m->a, m->found, m->found_n, &m->found_cap, sizeof(*m->found));
         struct finding *d = &m->found[m->found_n++];
         *d = s->file->issues[i];

@@ -8,7 +8,9 @@
 #include "engine/target.h"
 #include "format/digest.h"
 #include "scan/cache.h"
+#include "scan/check.h"
 #include "scan/image_config.h"
+#include "scan/issue.h"
 #include "scan/merge.h"
 #include "scan/worker.h"
 
@@ -34,6 +36,10 @@ struct scan {
     struct layer_record *records;
     size_t records_n, records_max;
     size_t packages_n; /* in all records */
+    struct str *history;
+    size_t history_n;
+    struct finding *issues; /* of the config */
+    size_t issues_n;
 };
 
 static int image_read(struct scan *s, const struct json_value *v, struct err *e)
@@ -46,7 +52,9 @@ static int image_read(struct scan *s, const struct json_value *v, struct err *e)
         layers->type != JSON_ARRAY || layers->count > LIMIT_SCAN_LAYERS)
         return err_set(e, EBADMSG, "worker: malformed image");
     int r = scan_strings(s->a, json_get(v, "names"), "names", &inv->names, &inv->names_n, e);
-    if (r < 0 || (r = image_config_read(s->a, json_get(v, "config"), &inv->config, e)) < 0)
+    if (r < 0 || (r = scan_strings(s->a, json_get(v, "history"), "history", &s->history, &s->history_n, e)) < 0 ||
+        (r = issues_read(s->a, json_get(v, "issues"), &s->issues, &s->issues_n, e)) < 0 ||
+        (r = image_config_read(s->a, json_get(v, "config"), &inv->config, e)) < 0)
         return r;
     s->diff_ids = arena_array(s->a, layers->count, sizeof(struct str));
     inv->layers = arena_array(s->a, layers->count, sizeof(*inv->layers));
@@ -85,11 +93,18 @@ static int record_add(struct scan *s, const struct json_value *v, struct err *e)
     return 0;
 }
 
+/* Records made with other probes or rules are other records. */
+static const char *layer_kind(const struct scan *s)
+{
+    const struct probe_setup *p = &s->o->probes;
+    return p->off || p->key.n ? arena_printf(s->a, "layer-%x" STR_FMT, p->off, STR_ARG(p->key)) : "layer";
+}
+
 static int record_cached(struct scan *s, struct str diff_id)
 {
     struct str text;
     struct json_value *v;
-    if (cache_get(s->a, s->o->cache_dir, "layer", diff_id, &text) < 0 || json_parse(s->a, text, 0, &v, NULL) < 0)
+    if (cache_get(s->a, s->o->cache_dir, layer_kind(s), diff_id, &text) < 0 || json_parse(s->a, text, 0, &v, NULL) < 0)
         return -ENOENT;
     return record_add(s, v, NULL);
 }
@@ -123,7 +138,7 @@ static int line_take(struct scan *s, struct str line, struct err *e)
             return r;
         struct str json = str_sub(line, sizeof("{\"layer\":") - 1, line.n - 1);
         if (s->worker.kind != WORKER_DIR)
-            cache_put(s->o->cache_dir, "layer", s->records[s->records_n - 1].diff_id, json);
+            cache_put(s->o->cache_dir, layer_kind(s), s->records[s->records_n - 1].diff_id, json);
         return 0;
     }
     return err_set(e, EBADMSG, "worker: unexpected line");
@@ -169,6 +184,7 @@ static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree,
         .arg = s,
     };
     s->worker.progress = s->o->progress != NULL;
+    s->worker.probes = &s->o->probes;
     s->line = BUF_INIT(LIMIT_REPORT);
     int r = jail_run(&j, s->o->jail, e);
     if (r >= 0 && s->line.n > 0)
@@ -304,6 +320,8 @@ static void image_remember(struct scan *s)
     json_w_kstr(&w, "digest", s->inv->digest);
     json_w_key(&w, "config");
     image_config_write(&w, &s->inv->config);
+    scan_strings_write(&w, "history", s->history, s->history_n);
+    issues_write(&w, "issues", s->issues, s->issues_n);
     json_w_karray(&w, "layers");
     for (size_t i = 0; i < s->inv->layers_n; i++) {
         json_w_object(&w);
@@ -353,6 +371,32 @@ static int scan_docker(struct scan *s, const struct target *t, struct err *e)
     return 0;
 }
 
+/* Those of the files are there; those of the config come to them. */
+static void findings(struct scan *s)
+{
+    struct inventory *inv = s->inv;
+    const struct probe_setup *p = &s->o->probes;
+    bool secrets = !(p->off & (1u << PROBE_secrets)), checks = !(p->off & (1u << PROBE_checks));
+    struct finding *all = arena_array(s->a, inv->issues_n + s->issues_n, sizeof(*all));
+    if (inv->issues_n)
+        memcpy(all, inv->issues, inv->issues_n * sizeof(*all));
+    if (secrets && s->issues_n) {
+        memcpy(all + inv->issues_n, s->issues, s->issues_n * sizeof(*all));
+        inv->issues_n += s->issues_n;
+    }
+    inv->issues = all;
+    if (inv->issues_n > 1)
+        qsort(all, inv->issues_n, sizeof(*all), issue_order);
+    if (checks)
+        check_image(s->a, inv, s->history, s->history_n, inv->scanned);
+    inv->looked_for = arena_array(s->a, 4, sizeof(struct str));
+    inv->looked_for[inv->looked_for_n++] = STR("packages");
+    if (secrets)
+        inv->looked_for[inv->looked_for_n++] = STR("secrets");
+    if (checks)
+        inv->looked_for[inv->looked_for_n++] = STR("checks");
+}
+
 static int finish(struct scan *s, const struct target *t, struct err *e)
 {
     struct inventory *inv = s->inv;
@@ -374,6 +418,7 @@ static int finish(struct scan *s, const struct target *t, struct err *e)
     inv->scanned = time_now();
     inv->scanner = STR(BULKHEAD_VERSION);
     merge_layers(s->a, s->records, s->records_n, inv);
+    findings(s);
     if (s->worker.kind != WORKER_DIR)
         image_remember(s);
     return 0;

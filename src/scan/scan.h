@@ -13,6 +13,7 @@
 
 #include "base/jail.h"
 #include "scan/inventory.h"
+#include "scan/probe.h"
 
 struct scan_opts {
     const char *engine_url;                      /* of docker: targets; NULL: $DOCKER_HOST, else the default socket */
@@ -20,7 +21,8 @@ struct scan_opts {
     uint64_t memory;                             /* address space of the jail; 0: the default */
     void (*progress)(void *ctx, uint64_t bytes); /* bytes read so far; NULL */
     void *progress_ctx;
-    struct jail_report *jail; /* filled when not NULL */
+    struct probe_setup probes; /* what is looked for in content; all zero: the default */
+    struct jail_report *jail;  /* filled when not NULL */
 };
 
 int scan_target(struct arena *a, const char *target, const struct scan_opts *o, struct inventory *ret, struct err *e);

@@ -3,11 +3,30 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/limits.h"
+#include "scan/issue.h"
+#include "scan/secret.h"
 
 #include <fcntl.h>
 
 #define BLOCK         (256u << 10)
 #define PROGRESS_STEP (UINT64_C(16) << 20)
+
+/* No secret of the config goes any further than this. */
+static void redact(struct arena *a, struct worker_image *im)
+{
+    _cleanup_(secrets_freep) struct secrets *s = secrets_new();
+    struct image_layers *l = &im->layers;
+    struct str *before = arena_array(a, l->history_n, sizeof(*before));
+    for (size_t i = 0; i < l->history_n; i++)
+        before[i] = l->history[i];
+    secret_config(s, a, &im->config, l->history, l->history_n, &im->issues, &im->issues_n);
+    for (size_t i = 0, k = 0; i < l->n; i++) {
+        while (k < l->history_n && before[k].p != l->created_by[i].p)
+            k++;
+        if (k < l->history_n)
+            l->created_by[i] = l->history[k];
+    }
+}
 
 int worker_config(struct arena *a, struct str text, struct worker_image *ret, struct err *e)
 {
@@ -18,6 +37,7 @@ int worker_config(struct arena *a, struct str text, struct worker_image *ret, st
         return r;
     sha256_of(text, sum);
     ret->image_id = arena_str(a, str_c(digest_text(sum, id)));
+    redact(a, ret);
     return 0;
 }
 
@@ -59,6 +79,8 @@ int worker_tell_image(int out, const struct worker_image *im, struct err *e)
     scan_strings_write(&w, "names", im->names, im->names_n);
     json_w_key(&w, "config");
     image_config_write(&w, &im->config);
+    scan_strings_write(&w, "history", im->layers.history, im->layers.history_n);
+    issues_write(&w, "issues", im->issues, im->issues_n);
     json_w_karray(&w, "layers");
     for (size_t i = 0; i < im->layers.n; i++) {
         json_w_object(&w);

@@ -41,6 +41,8 @@ struct worker_image {
     size_t names_n;
     struct image_config config;
     struct image_layers layers;
+    struct finding *issues; /* secrets in the config, which is redacted */
+    size_t issues_n;
 };
 
 int worker_archive(const struct worker *w, struct arena *a, int out, struct err *e);

@@ -173,6 +173,9 @@ static int tree_content(struct tree *t, int fd, uint64_t size, struct err *e)
 static int tree_file(struct tree *t, int dir, const char *name, struct tar_entry *ent, struct err *e)
 {
     _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    char capabilities[64];
+    ssize_t n = fd < 0 ? -1 : fgetxattr(fd, "security.capability", capabilities, sizeof(capabilities));
+    ent->capabilities = n > 0 ? str_n(capabilities, (size_t)n) : STR_NONE;
     int r = layer_entry(t->layer, ent, e);
     if (r <= 0)
         return r;
