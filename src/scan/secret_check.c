@@ -357,6 +357,8 @@ bool secret_check_terraform(struct secret_at *at)
 bool secret_check_telegram(struct secret_at *at)
 {
     grow(at, 60);
+    while (at->from < at->keyword && !isdigit((unsigned char)at->text.p[at->from])) /* "bot" before it in addresses */
+        at->from++;
     size_t id = at->keyword - at->from;
     for (size_t i = at->from; i < at->keyword; i++)
         if (!isdigit((unsigned char)at->text.p[i]))
