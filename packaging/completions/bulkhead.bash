@@ -16,6 +16,7 @@ _bulkhead() {
         delete:delete) COMPREPLY=($(compgen -W "policy agent token user" -- "$cur")) ;;
         policy:policy) COMPREPLY=($(compgen -W "check plan apply simulate" -- "$cur")) ;;
         profile:profile) COMPREPLY=($(compgen -W "list show export" -- "$cur")) ;;
+        rules:rules) COMPREPLY=($(compgen -W "check list show test fields" -- "$cur")) ;;
         intel:intel) COMPREPLY=($(compgen -W "build verify info diff show" -- "$cur")) ;;
         version:version) COMPREPLY=($(compgen -W "compare" -- "$cur")) ;;
     esac

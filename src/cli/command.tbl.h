@@ -8,6 +8,7 @@ COMMAND(get, cmd_get, "show agents, images, containers, policies, events of the 
 COMMAND(policy, cmd_policy, "check, plan, apply and simulate policy documents")
 COMMAND(apply, cmd_apply, "put policies into force on the console")
 COMMAND(profile, cmd_profile, "what the agent learned of an image, also as a policy")
+COMMAND(rules, cmd_rules, "check, list, show and try detection rules")
 COMMAND(events, cmd_events, "search and follow events")
 COMMAND(token, cmd_token, "make tokens for agents and pipelines, list and revoke them")
 COMMAND(put, cmd_put, "give the console intel, its key, or a scan report")

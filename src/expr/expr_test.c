@@ -12,7 +12,7 @@
 
 static const char *const severities[] = {"unknown", "negligible", "low", "medium", "high", "critical"};
 
-enum { SEVERITY, FIXED, AGE, KEV, CVSS, ALIASES, VULN, LABELS, PATH, MISSING, EMPTY };
+enum { SEVERITY, FIXED, AGE, KEV, CVSS, ALIASES, VULN, LABELS, PATH, MISSING, EMPTY, ANCESTORS, IP, ENV };
 static const struct expr_field fields[] = {
     [SEVERITY] = {"vuln.severity", EXPR_ENUM, "", severities, ARRAY_LEN(severities)},
     [FIXED] = {"vuln.fixed", EXPR_STRING},
@@ -25,12 +25,19 @@ static const struct expr_field fields[] = {
     [PATH] = {"fd.name", EXPR_STRING},
     [MISSING] = {"no.value", EXPR_STRING},
     [EMPTY] = {"no.list", EXPR_LIST},
+    [ANCESTORS] = {"proc.aname", EXPR_ANY, .arg = EXPR_MAYBE_ARG},
+    [IP] = {"fd.ip", EXPR_ADDRESS},
+    [ENV] = {"proc.env", EXPR_STRING, .arg = EXPR_DOT_ARG},
 };
 static const struct expr_schema schema = {fields, ARRAY_LEN(fields)};
 
 /* severity high, fixed 1.2-3, age 20 days, kev, cvss 7.5, aliases GHSA-x and CVE-1, label app = web server */
 static bool get(void *ctx, unsigned field, struct str arg, struct expr_value *v)
 {
+    static const struct str ancestors[] = {{"sh", 2}, {"nginx", 5}, {"tini", 4}};
+    static struct expr_net addresses[2];
+    expr_net_parse(STR("10.1.2.3"), &addresses[0]);
+    expr_net_parse(STR("2001:db8::5"), &addresses[1]);
     static const struct str aliases[] = {{"GHSA-x", 6}, {"CVE-1", 5}};
     switch (field) {
     case SEVERITY:
@@ -57,6 +64,17 @@ static bool get(void *ctx, unsigned field, struct str arg, struct expr_value *v)
     case LABELS:
         v->s = STR("web server");
         return str_eqc(arg, "app") || str_eqc(arg, "a b");
+    case ANCESTORS:
+        v->list = ancestors;
+        v->list_n = 3;
+        return true;
+    case IP:
+        v->nets = addresses;
+        v->list_n = 2;
+        return true;
+    case ENV:
+        v->s = STR("/root");
+        return str_eqc(arg, "HOME");
     case PATH:
         v->s = STR("/etc/ssh/sshd_config");
         return true;
@@ -130,6 +148,52 @@ static const struct {
     {"(vuln.kev=true or vuln.kev=true) and vuln.kev=false", false},
     {"not vuln.kev=false and vuln.kev=true", true},
     {"(vuln.kev=true)and(vuln.kev=true)or(vuln.kev=false)", true},
+    {"vuln.fixed regex \"[0-9.]+-\\d\"", true},
+    {"vuln.fixed regex 1", false},
+    {"vuln.fixed regex 1.*", true},
+    {"vuln.fixed glob 1.[0-2]-?", true},
+    {"vuln.fixed glob 1.[!2]-3", false},
+    {"vuln.fixed glob 1.2[-3", false},
+    {"config.labels[app] iglob *SERVER", true},
+    {"config.labels[app] iglob [V-X]EB*", true},
+    {"config.labels[app] glob *SERVER", false},
+    {"config.labels[app] startswith anyof (x, web)", true},
+    {"config.labels[app] contains allof (web, server)", true},
+    {"config.labels[app] contains allof (web, x)", false},
+    {"config.labels[app] = oneof (a, \"web server\")", true},
+    {"config.labels[app] != anyof (a, \"web server\")", false},
+    {"config.labels[app] bcontains 20736572", true},
+    {"config.labels[app] bstartswith 776562", true},
+    {"config.labels[app] bstartswith 20", false},
+    {"toupper(config.labels[app]) = \"WEB SERVER\"", true},
+    {"basename(fd.name) = sshd_config", true},
+    {"toupper(basename(fd.name)) startswith SSHD", true},
+    {"len(fd.name) = 20", true},
+    {"len(vuln.aliases) > 2", false},
+    {"join(\",\", vuln.aliases) = \"GHSA-x,CVE-1\"", true},
+    {"concat(vuln.fixed, \"+\", fd.name) endswith +/etc/ssh/sshd_config", true},
+    {"fd.name = val(fd.name)", true},
+    {"fd.name = val(vuln.fixed)", false},
+    {"fd.name contains basename(fd.name)", true},
+    {"fd.name = val(no.value)", false},
+    {"vuln.cvss <= val(vuln.cvss)", true},
+    {"proc.aname in (nginx, apache)", true},
+    {"proc.aname in (apache)", false},
+    {"proc.aname = tini", true},
+    {"proc.aname != tini", false},
+    {"proc.aname startswith ng", true},
+    {"proc.aname in (a, b, c, d, e, f, g, h, i, j, k, nginx)", true},
+    {"proc.aname in (a, b, c, d, e, f, g, h, i, j, k, nginy)", false},
+    {"fd.ip = 10.1.2.3", true},
+    {"fd.ip = \"10.0.0.0/8\"", true},
+    {"fd.ip != \"10.0.0.0/8\"", false},
+    {"fd.ip != \"11.0.0.0/8\"", true},
+    {"fd.ip in (\"11.0.0.0/8\", \"2001:db8::/32\")", true},
+    {"fd.ip in (10.1.2.4, 10.1.2.2/31)", true},
+    {"fd.ip in (10.1.2.4/31)", false},
+    {"proc.env.HOME = /root", true},
+    {"proc.env[HOME] = /root", true},
+    {"proc.env.PATH exists", false},
     {"\n  vuln.kev = true\n  and vuln.cvss > 1\n", true},
 };
 
@@ -162,10 +226,19 @@ static const struct {
     {"vuln.fixed in (a,)", "column 18: expected a value, found )"},
     {"vuln.fixed = \"abc", "column 14: the quoted text does not end"},
     {"vuln.fixed = \"a\\x\"", "column 16: unsupported escape"},
-    {"vuln.fixed regex a.*", "column 12: the operator regex is not supported"},
-    {"tolower(vuln.fixed) = a", "column 1: the transformer tolower() is not supported"},
-    {"vuln.fixed = val(vuln.age)", "column 14: the transformer val() is not supported"},
-    {"vuln.fixed glob a[bc]", "column 17: glob: character classes in brackets are not supported"},
+    {"vuln.fixed regex a(", "column 18: the transformer a() is not supported"},
+    {"vuln.fixed regex \"a(\"", "column 18: regex: missing closing parenthesis"},
+    {"vuln.fixed regex \"[\"", "column 18: regex: missing terminating ]"},
+    {"rot13(vuln.fixed) = a", "column 1: the transformer rot13() is not supported"},
+    {"vuln.fixed = rot13(vuln.fixed)", "column 14: the transformer rot13() is not supported"},
+    {"vuln.fixed = val(vuln.age)", "column 14: vuln.fixed is a text, what it is compared with is a duration"},
+    {"tolower(vuln.age) = 3d", "column 1: tolower() takes texts"},
+    {"tolower(vuln.fixed", "column 19: expected ) behind what tolower() takes, found the end"},
+    {"tolower(\"x\") = x", "column 1: tolower() takes a field"},
+    {"vuln.fixed bcontains xyz", "column 22: expected bytes in hex, not \"xyz\""},
+    {"fd.ip = 1.2.3", "column 9: fd.ip is an address, \"1.2.3\" is no address and no network"},
+    {"fd.ip = 10.0.0.0/33", "column 9: fd.ip is an address"},
+    {"nothing", "column 1: unknown field nothing"},
     {"config.labels = x", "column 14: config.labels needs an argument: config.labels[NAME]"},
     {"config.labels[] = x", "column 15: expected an argument and ] behind config.labels["},
     {"config.labels[a = x", "column 16: expected an argument and ] behind config.labels["},

@@ -26,6 +26,7 @@ struct processes {
     size_t max;
     int64_t boot; /* instant of boot */
     long ticks;
+    bool only_told;
 };
 
 static void unlink_entry(struct processes *t, struct entry *n)
@@ -88,6 +89,11 @@ void processes_free(struct processes *t)
 size_t processes_count(const struct processes *t)
 {
     return HASH_COUNT(t->by_pid);
+}
+
+void processes_only_told(struct processes *t)
+{
+    t->only_told = true;
 }
 
 static struct entry *find(struct processes *t, int64_t pid)
@@ -157,7 +163,7 @@ static struct entry *from_proc(struct processes *t, int64_t pid)
     char path[64], stat_text[1024], args[PROCESS_TEXT / 2], exe[PROCESS_TEXT / 2];
     snprintf(path, sizeof(path), "/proc/%" PRId64, pid);
     _cleanup_close_ int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (pid <= 0 || dir < 0)
+    if (t->only_told || pid <= 0 || dir < 0)
         return NULL;
     struct process p = {.pid = pid};
     uint64_t start;

@@ -38,6 +38,7 @@ struct processes;
 struct processes *processes_new(size_t max); /* 0: PROCESS_MAX */
 void processes_free(struct processes *t);    /* NULL is fine */
 size_t processes_count(const struct processes *t);
+void processes_only_told(struct processes *t); /* recorded history: never ask /proc */
 
 /* Everything in /proc. Returns the number of processes that are in containers. */
 size_t processes_scan(struct processes *t);

@@ -1,0 +1,23 @@
+/* KIND(id, event type of the house, Falco's names for it, what is seen): what conditions can ask as evt.type. A name
+ * may belong to several kinds. Names of Falco that stand nowhere here are told at load: no event of ours is one. */
+KIND(exec, exec, "execve execveat", "a program was started")
+KIND(fork, fork, "clone clone3 fork vfork", "a process was forked (only where the sensor tells forks)")
+KIND(exit, exit, "procexit", "the last thread of a process ended")
+KIND(mmap, mmap, "mmap mprotect", "a file became executable memory")
+KIND(open, open, "open openat openat2 creat", "a file was opened for writing, or a watched one for reading")
+KIND(connect, connect, "connect", "a connection was opened")
+KIND(bind, bind, "bind", "a socket was bound")
+KIND(listen, listen, "listen", "a socket listens")
+KIND(accept, accept, "accept accept4", "a connection came in")
+KIND(credentials, credentials, "setuid setgid setresuid setresgid setreuid setregid setfsuid capset",
+     "uid or capabilities changed")
+KIND(mount, mount, "mount umount umount2 pivot_root move_mount fsopen fsmount open_tree", "a file system was mounted")
+KIND(ptrace, ptrace, "ptrace process_vm_writev process_vm_readv", "another process was inspected or changed")
+KIND(setns, namespace, "setns", "a namespace was entered")
+KIND(unshare, namespace, "unshare clone clone3", "a namespace was created")
+KIND(module, module, "init_module finit_module", "a kernel module was loaded")
+KIND(bpf, bpf, "bpf", "a bpf command")
+KIND(io_uring, bpf, "io_uring_setup", "an io_uring instance was made")
+KIND(container, container, "container", "a container was created, started or stopped")
+KIND(gate, gate, "gate", "the gate judged a request to the engine (an event of ours)")
+KIND(other, agent, "bulkhead", "any other event of ours: see bulkhead.type")
