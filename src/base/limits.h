@@ -31,13 +31,16 @@
 
 /* images */
 #define LIMIT_TAR_PATH          4096u
-#define LIMIT_TAR_EXTENSION     (1u << 20)  /* PAX header or GNU long name; as Go's reader */
-#define LIMIT_ZSTD_WINDOW_LOG   27          /* 128 MiB, the decoder's own default */
-#define LIMIT_SCAN_DOCUMENT     (8u << 20)  /* index, manifest or config JSON */
-#define LIMIT_SCAN_DOCUMENTS    (64u << 20) /* all of an archive's, held until the manifest is known */
-#define LIMIT_SCAN_FILE         (64u << 20) /* a package database or other file that an analyzer holds */
-#define LIMIT_SCAN_FILES_COUNT  200000u     /* files of one layer that something was found in */
-#define LIMIT_SCAN_PACKAGES     1000000u    /* of one image */
+#define LIMIT_TAR_EXTENSION     (1u << 20)   /* PAX header or GNU long name; as Go's reader */
+#define LIMIT_ZSTD_WINDOW_LOG   27           /* 128 MiB, the decoder's own default */
+#define LIMIT_SCAN_DOCUMENT     (8u << 20)   /* index, manifest or config JSON */
+#define LIMIT_SCAN_DOCUMENTS    (64u << 20)  /* all of an archive's, held until the manifest is known */
+#define LIMIT_SCAN_FILE         (128u << 20) /* a package database or other file that an analyzer holds */
+#define LIMIT_SCAN_BINARY       (32u << 20)  /* a program up to this size is held whole */
+#define LIMIT_SCAN_NESTED       5u           /* archives in archives (jars in wars) */
+#define LIMIT_SCAN_UNPACKED     (256u << 20) /* unpacked out of one archive, in all */
+#define LIMIT_SCAN_FILES_COUNT  200000u      /* files of one layer that something was found in */
+#define LIMIT_SCAN_PACKAGES     1000000u     /* of one image */
 #define LIMIT_SCAN_LAYERS       512u
 #define LIMIT_SCAN_BLOBS        65536u                /* entries of an archive that may be layers */
 #define LIMIT_SCAN_ENTRIES      20000000u             /* of one layer */

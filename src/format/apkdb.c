@@ -2,10 +2,18 @@
 
 #include "base/limits.h"
 
+/* F: names a folder, R: a file in it. */
+static void owned(struct arena *a, struct package *p, size_t *cap, struct str folder, struct str name)
+{
+    p->files = arena_grow(a, p->files, p->files_n, cap, sizeof(*p->files));
+    p->files[p->files_n++] = folder.n ? arena_strf(a, STR_FMT "/" STR_FMT, STR_ARG(folder), STR_ARG(name)) : name;
+}
+
 int apkdb_parse(struct arena *a, struct str text, struct package **ret, size_t *ret_n, struct err *e)
 {
     struct package *list = NULL, p = {.type = STR("apk")};
-    size_t n = 0, cap = 0;
+    struct str folder = STR("");
+    size_t n = 0, cap = 0, files_cap = 0;
     bool any = false;
     for (bool more = true; more;) {
         struct str l = STR_NONE;
@@ -31,6 +39,12 @@ int apkdb_parse(struct arena *a, struct str text, struct package **ret, size_t *
             case 'L':
                 p.license = value;
                 break;
+            case 'F':
+                folder = value;
+                break;
+            case 'R':
+                owned(a, &p, &files_cap, folder, value);
+                break;
             }
             continue;
         }
@@ -47,6 +61,8 @@ int apkdb_parse(struct arena *a, struct str text, struct package **ret, size_t *
         list = arena_grow(a, list, n, &cap, sizeof(*list));
         list[n++] = p;
         p = (struct package){.type = STR("apk")};
+        folder = STR("");
+        files_cap = 0;
         any = false;
     }
     *ret = list;

@@ -1,6 +1,6 @@
 /* apkdb: the installed database of apk (lib/apk/db/installed): records of "X:value" lines, parted by blank lines.
- * Format: apk-tools, doc/apk-package.5 and src/database.c. P name, V version, A arch, o origin, L license; files and
- * the rest are skipped.
+ * Format: apk-tools, doc/apk-package.5 and src/database.c. P name, V version, A arch, o origin, L license, F folder and
+ * R file in it; the rest is skipped.
  */
 #ifndef BULKHEAD_FORMAT_APKDB_H
 #define BULKHEAD_FORMAT_APKDB_H

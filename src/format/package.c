@@ -2,10 +2,26 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-
-#include <errno.h>
+#include "base/limits.h"
 
 #define PURL_MOST (16u << 10)
+
+struct package *package_add(struct package_list *l, struct str type, struct str name, struct str version)
+{
+    if (l->n >= LIMIT_SCAN_PACKAGES) {
+        l->full = true;
+        return arena_new_of(l->a, struct package);
+    }
+    l->v = arena_grow(l->a, l->v, l->n, &l->cap, sizeof(*l->v));
+    l->v[l->n] = (struct package){
+        .type = type, .name = name, .version = version, .source_name = name, .source_version = version};
+    return &l->v[l->n++];
+}
+
+int package_list_check(const struct package_list *l, struct err *e)
+{
+    return l->full ? err_set(e, E2BIG, "more than %u packages", LIMIT_SCAN_PACKAGES) : 0;
+}
 
 /* purl-spec, "Rules for each purl component": everything but these is percent-encoded; ':' never is. */
 static bool plain(char c)
@@ -97,6 +113,7 @@ struct str package_purl(struct arena *a, const struct package *p, const struct o
         if (os && os->id.n)
             qualifier(&b, &sep, "distro", os->id, os->version_id);
         qualifier(&b, &sep, "epoch", epoch, STR_NONE);
+        qualifier(&b, &sep, "rpmmod", p->module, STR_NONE);
     }
     return arena_str(a, buf_str(&b));
 }
@@ -158,6 +175,8 @@ struct package package_copy(struct arena *a, const struct package *p)
         .name = arena_str(a, p->name),
         .version = arena_str(a, p->version),
         .arch = arena_str(a, p->arch),
+        .module = arena_str(a, p->module),
+        .vendor = arena_str(a, p->vendor),
         .license = arena_str(a, p->license),
         .path = arena_str(a, p->path),
         .layer = arena_str(a, p->layer),
@@ -169,4 +188,24 @@ struct package package_copy(struct arena *a, const struct package *p)
     for (size_t i = 0; i < p->files_n; i++)
         c.files[i] = arena_str(a, p->files[i]);
     return c;
+}
+
+void redhat_release_parse(struct arena *a, struct str text, struct os_release *ret)
+{
+    static const struct {
+        const char *start, *id;
+    } systems[] = {{"CentOS", "centos"},      {"Red Hat Enterprise Linux", "rhel"}, {"Oracle Linux", "ol"},
+                   {"Fedora", "fedora"},      {"Scientific Linux", "scientific"},   {"Rocky Linux", "rocky"},
+                   {"AlmaLinux", "almalinux"}};
+    struct str line, rest;
+    str_split(text, '\n', &line, &rest);
+    for (size_t i = 0; i < ARRAY_LEN(systems); i++) {
+        ptrdiff_t at = str_find(line, STR("release "));
+        if (!str_starts(line, str_c(systems[i].start)) || at < 0)
+            continue;
+        struct str version = str_sub(line, (size_t)at + 8, line.n), name;
+        str_split(version, ' ', &version, &name);
+        *ret = (struct os_release){str_c(systems[i].id), arena_str(a, version), STR(""), arena_str(a, str_trim(line))};
+        return;
+    }
 }

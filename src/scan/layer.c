@@ -71,6 +71,7 @@ void layer_free(struct layer *l)
     map_free(l->by_path);
     map_free(l->folders);
     layer_paths_fini(&l->rec.paths);
+    layer_paths_fini(&l->owned);
     sha256_fini(&l->blob);
     sha256_fini(&l->content);
     unpack_free(l->unpack);
@@ -93,6 +94,7 @@ int layer_feed(struct layer *l, const void *p, size_t n, struct err *e)
 
 static void done(struct layer *l, struct layer_record *ret)
 {
+    layer_settle_owned(l);
     *ret = l->rec;
     ret->paths.v = arena_array(l->a, l->rec.paths.n, sizeof(uint64_t));
     if (l->rec.paths.n)

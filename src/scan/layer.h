@@ -5,6 +5,9 @@
  * what the layer adds and which paths it hides in the layers below, so that records can be merged without the layers
  * (merge.h). Records are cached by diff id.
  *
+ * What a package of the system brought is not counted twice: the file lists of dpkg, rpm and apk mark the files of the
+ * same layer that they own, as a record of its own file is there together with them.
+ *
  * Runs in the jail. Semantics are those of engines (OCI image-spec, layer.md; Docker's UnpackLayer): entries apply in
  * the order of the archive, a later one replaces an earlier one; device nodes, fifos and unknown types are skipped; a
  * path that leads out of the root is a problem (engines refuse such a layer).
@@ -27,7 +30,7 @@
 
 #define LAYER_VERSION 3 /* of records: see analyzers.tbl.h */
 
-#define ANALYZER(id, name, pattern, parser) ANALYZER_##id,
+#define ANALYZER(id, kind, folder, name, parser) ANALYZER_##id,
 enum analyzer {
 #include "scan/analyzers.tbl.h"
     ANALYZERS /* none: a file that only probes had something to say about */
@@ -39,11 +42,14 @@ struct layer_file {
     struct str path;    /* relative to the root */
     struct str link;    /* target when it is a symbolic link; then nothing was parsed */
     struct str problem; /* it is there, but could not be read; empty: fine */
+    bool owned;         /* a package of the system brought it: it has no packages of its own */
     struct package *packages;
     size_t packages_n;
     struct finding *issues; /* malware and secrets in it: issue.h */
     size_t issues_n;
     struct os_release os; /* of os-release files */
+    struct str *owns;     /* paths that its packages brought; only while the layer is read */
+    size_t owns_n;
 };
 
 struct layer_record {
@@ -82,7 +88,9 @@ int layer_record_read(struct arena *a, const struct json_value *v, struct layer_
 /* For tests: parse one file as the analyzer of that path would. -ENOENT: no analyzer wants the path. */
 int layer_file_parse(struct arena *a, struct str path, struct str content, struct layer_file *ret);
 int layer_analyzer(struct str path); /* enum analyzer that wants the path, -ENOENT */
-/* Is it one of the paths that analyzers name in full, or a folder above one? */
+enum analyzer_kind { ANALYZER_OS, ANALYZER_OWNS, ANALYZER_FOUND, ANALYZER_LOCKED }; /* see analyzers.tbl.h */
+enum analyzer_kind layer_analyzer_kind(enum analyzer a);                            /* of ANALYZERS: FOUND */
+/* Is it a database of the system, or a folder above one? */
 bool layer_path_matters(struct str path);
 
 /* Packages as reports and records write them. */

@@ -1,4 +1,5 @@
 /* The entries of a layer, in the order of the archive. */
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "scan/layer_internal.h"
 
@@ -65,7 +66,8 @@ int layer_file_add(struct layer *l, const struct layer_file *f, struct err *e)
 static int file_done(struct layer *l, struct err *e)
 {
     const struct layer_file *f = &l->file;
-    bool said = f->analyzer != ANALYZERS || f->packages_n || f->issues_n || f->problem.n;
+    bool os = f->analyzer != ANALYZERS && layer_analyzer_kind(f->analyzer) == ANALYZER_OS;
+    bool said = os || f->packages_n || f->issues_n || f->problem.n;
     return said ? layer_file_add(l, f, e) : 0;
 }
 
@@ -75,19 +77,36 @@ static int other(struct layer *l, const struct tar_entry *ent, struct str path, 
     return file_done(l, e);
 }
 
-/* Merged /usr makes lib a link to usr/lib and os-release is one by custom; any other link could lead the package
- * database out of sight. */
+/* Links that builders of systems make: merged /usr, and rpm's folder, which has moved. */
+static bool usual_link(struct str path, struct str target)
+{
+    static const char *const usual[][2] = {{"lib", "usr/lib"},
+                                           {"var/lib/rpm", "usr/lib/sysimage/rpm"},
+                                           {"var/lib/rpm", "usr/share/rpm"},
+                                           {"usr/share/rpm", "usr/lib/sysimage/rpm"},
+                                           {"usr/lib/sysimage/rpm", "usr/share/rpm"}};
+    while (str_starts(target, STR("../")))
+        target = str_sub(target, 3, target.n);
+    if (target.n && target.p[0] == '/')
+        target = str_sub(target, 1, target.n);
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+        if (str_eqc(path, usual[i][0]) && str_eqc(target, usual[i][1]))
+            return true;
+    return false;
+}
+
+/* Any other link could lead the package database out of sight; os-release is one by custom. Language packages are read
+ * where they are. */
 static int symbolic_link(struct layer *l, const struct tar_entry *ent, struct str path, struct err *e)
 {
     int which = layer_analyzer(path);
     layer_probes_entry(l, ent, path);
-    if (which >= 0) {
+    if (which >= 0 && layer_analyzer_kind((enum analyzer)which) == ANALYZER_OS) {
         l->file.analyzer = (enum analyzer)which;
         l->file.link = arena_str(l->a, ent->link);
         return file_done(l, e);
     }
-    if (layer_path_matters(path) &&
-        (!str_eqc(path, "lib") || !(str_eqc(ent->link, "usr/lib") || str_eqc(ent->link, "/usr/lib"))))
+    if (layer_path_matters(path) && !usual_link(path, ent->link))
         layer_problem(l, arena_strf(l->a, STR_FMT " is a symbolic link to " STR_FMT ": what is behind it is not read",
                                     STR_ARG(path), STR_ARG(str_sub(ent->link, 0, 200))));
     return file_done(l, e);
@@ -99,15 +118,21 @@ static int hard_link(struct layer *l, const struct tar_entry *ent, struct str pa
     if (tar_clean(l->scratch, ent->link, &target) < 0)
         target = STR_NONE;
     uintptr_t at = target.n ? (uintptr_t)map_get(l->by_path, target) : 0;
+    int which = layer_analyzer(path);
+    if (at && which < 0 && l->rec.files[at - 1].issues_n == 0) { /* the same program again, as busybox does */
+        forget(l, path);
+        return other(l, ent, path, e);
+    }
     if (at) {
         struct layer_file f = l->rec.files[at - 1];
         f.path = path;
         forget(l, path);
         return layer_file_add(l, &f, e);
     }
-    if (layer_analyzer(path) >= 0)
+    if (which >= 0 && layer_analyzer(target) < 0)
         layer_problem(l, arena_strf(l->a, STR_FMT " is a hard link to " STR_FMT ", which was not read", STR_ARG(path),
                                     STR_ARG(str_sub(ent->link, 0, 200))));
+    forget(l, path);
     return other(l, ent, path, e);
 }
 
@@ -146,6 +171,8 @@ static int regular_file(struct layer *l, const struct tar_entry *ent, struct str
             arena_strf(l->a, STR_FMT " is %s", STR_ARG(path), ent->sparse ? "stored as a sparse file" : "too large");
     }
     buf_reset(&l->body);
+    if (l->held)
+        buf_room(&l->body, ent->size);
     return l->held || l->seen ? 1 : file_done(l, e);
 }
 
@@ -194,6 +221,40 @@ int layer_data(void *ctx, const void *p, size_t n, struct err *e)
     return 0;
 }
 
+/* File lists know a file of merged /usr by either of its names. */
+static struct str owned_as(struct str path)
+{
+    static const char *const folders[] = {"usr/bin/",   "usr/sbin/",  "usr/lib/",
+                                          "usr/lib32/", "usr/lib64/", "usr/libx32/"};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        if (str_starts(path, str_c(folders[i])))
+            return str_sub(path, 4, path.n);
+    return path;
+}
+
+static int by_value(const void *x, const void *y)
+{
+    uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+    return a < b ? -1 : a > b;
+}
+
+void layer_settle_owned(struct layer *l)
+{
+    if (l->owned.n == 0)
+        return;
+    qsort(l->owned.v, l->owned.n, sizeof(*l->owned.v), by_value);
+    for (size_t i = 0; i < l->rec.files_n; i++) {
+        struct layer_file *f = &l->rec.files[i];
+        uint64_t key = layer_path_hash(owned_as(f->path)) | LAYER_PATH_FILE;
+        if (layer_analyzer_kind(f->analyzer) != ANALYZER_FOUND ||
+            !bsearch(&key, l->owned.v, l->owned.n, sizeof(key), by_value))
+            continue;
+        f->owned = true;
+        f->packages_n = 0;
+        f->problem = STR("");
+    }
+}
+
 /* What the analyzer read lives in l->parsed, and goes to the results with what the probes had said. */
 static void take_parsed(struct layer *l, const struct layer_file *f)
 {
@@ -202,6 +263,8 @@ static void take_parsed(struct layer *l, const struct layer_file *f)
                                      .version_id = arena_str(l->a, f->os.version_id),
                                      .codename = arena_str(l->a, f->os.codename),
                                      .pretty = arena_str(l->a, f->os.pretty)};
+    for (size_t i = 0; i < f->owns_n; i++)
+        layer_paths_add(&l->owned, LAYER_PATH_FILE, owned_as(f->owns[i]));
     for (size_t i = 0; i < f->packages_n; i++) {
         struct package p = f->packages[i];
         probe_package(l, &p);

@@ -25,8 +25,9 @@ struct layer {
     unsigned char first[512];
     size_t first_n;
     struct layer_record rec;
-    struct map *by_path; /* of rec.files: index + 1 */
-    struct map *folders; /* those that rec.files are in */
+    struct map *by_path;      /* of rec.files: index + 1 */
+    struct map *folders;      /* those that rec.files are in */
+    struct layer_paths owned; /* by packages of the system, by layer_owned_as() */
     size_t files_cap, problems_cap, packages_n, issues_n;
     struct layer_probe probes[PROBES + 1];
     size_t probes_n;
@@ -39,6 +40,7 @@ struct layer {
     size_t file_packages_cap, file_issues_cap;
 };
 
+void layer_settle_owned(struct layer *l); /* all file lists were seen */
 void layer_problem(struct layer *l, struct str text);
 int layer_file_add(struct layer *l, const struct layer_file *f, struct err *e);
 

@@ -46,6 +46,8 @@ void packages_write(struct json_writer *w, const struct package *list, size_t n,
             put(w, "source_name", p->source_name);
         if (!str_eq(p->source_version, p->version))
             put(w, "source_version", p->source_version);
+        put(w, "module", p->module);
+        put(w, "vendor", p->vendor);
         put(w, "license", p->license);
         put(w, "path", p->path);
         put(w, "layer", p->layer);
@@ -77,6 +79,8 @@ int packages_read(struct arena *a, const struct json_value *v, struct package **
             .arch = json_str(json_get(it, "arch")),
             .source_name = json_str(json_get(it, "source_name")),
             .source_version = json_str(json_get(it, "source_version")),
+            .module = json_str(json_get(it, "module")),
+            .vendor = json_str(json_get(it, "vendor")),
             .license = json_str(json_get(it, "license")),
             .path = json_str(json_get(it, "path")),
             .layer = json_str(json_get(it, "layer")),
@@ -114,10 +118,16 @@ void layer_record_write(struct json_writer *w, const struct layer_record *l)
         json_w_kstr(w, "path", f->path);
         put(w, "link", f->link);
         put(w, "problem", f->problem);
-        json_w_key(w, "os");
-        os_release_write(w, &f->os);
-        json_w_key(w, "packages");
-        packages_write(w, f->packages, f->packages_n, NULL);
+        if (f->owned)
+            json_w_kbool(w, "owned", true);
+        if (f->os.id.n || f->os.pretty.n) {
+            json_w_key(w, "os");
+            os_release_write(w, &f->os);
+        }
+        if (f->packages_n) {
+            json_w_key(w, "packages");
+            packages_write(w, f->packages, f->packages_n, NULL);
+        }
         if (f->issues_n)
             issues_write(w, "issues", f->issues, f->issues_n);
         json_w_end(w);
@@ -132,6 +142,7 @@ static int file_read(struct arena *a, const struct json_value *v, struct layer_f
         .path = json_str(json_get(v, "path")),
         .link = json_str(json_get(v, "link")),
         .problem = json_str(json_get(v, "problem")),
+        .owned = json_bool(json_get(v, "owned"), false),
     };
     int which = layer_analyzer(ret->path), r;
     ret->analyzer = which < 0 ? ANALYZERS : (enum analyzer)which;

@@ -8,7 +8,7 @@
 
 #define CHUNK 65536u /* hashes in one string of the JSON form */
 
-static uint64_t hash(struct str path)
+uint64_t layer_path_hash(struct str path)
 {
     static const uint64_t seed[2] = {UINT64_C(0x62756c6b68656164), UINT64_C(0x6c61796572706174)};
     return str_hash_keyed(seed, path) << 2;
@@ -33,7 +33,7 @@ static void push(struct layer_paths *p, uint64_t v)
 
 void layer_paths_add(struct layer_paths *p, enum layer_path kind, struct str path)
 {
-    push(p, hash(path) | kind);
+    push(p, layer_path_hash(path) | kind);
 }
 
 void layer_paths_write(struct json_writer *w, const char *key, const struct layer_paths *p)
@@ -137,11 +137,11 @@ static bool insert(struct path_set *s, uint64_t key)
 
 void path_set_add(struct path_set *s, struct str path)
 {
-    insert(s, key_of(hash(path)));
+    insert(s, key_of(layer_path_hash(path)));
     for (size_t i = path.n; i-- > 0;)
-        if (path.p[i] == '/' && !insert(s, key_of(hash(str_sub(path, 0, i)))))
+        if (path.p[i] == '/' && !insert(s, key_of(layer_path_hash(str_sub(path, 0, i)))))
             break; /* and then those above it are there */
-    insert(s, key_of(hash(STR(""))));
+    insert(s, key_of(layer_path_hash(STR(""))));
 }
 
 static int by_value(const void *x, const void *y)
@@ -168,7 +168,7 @@ static bool holds(const struct layer_paths *hits, uint64_t v)
 
 bool layer_paths_hide(const struct layer_paths *hits, struct str path, bool itself)
 {
-    uint64_t h = hash(path), root = hash(STR(""));
+    uint64_t h = layer_path_hash(path), root = layer_path_hash(STR(""));
     if (itself && (holds(hits, h | LAYER_PATH_FILE) || holds(hits, h | LAYER_PATH_DIR)))
         return true;
     if (holds(hits, h | LAYER_PATH_GONE) || holds(hits, root | LAYER_PATH_OPAQUE) ||
@@ -177,7 +177,7 @@ bool layer_paths_hide(const struct layer_paths *hits, struct str path, bool itse
     for (size_t i = path.n; i-- > 0;) {
         if (path.p[i] != '/')
             continue;
-        h = hash(str_sub(path, 0, i));
+        h = layer_path_hash(str_sub(path, 0, i));
         if (holds(hits, h | LAYER_PATH_FILE) || holds(hits, h | LAYER_PATH_GONE) || holds(hits, h | LAYER_PATH_OPAQUE))
             return true;
     }

@@ -15,6 +15,7 @@ struct layer_paths {
 };
 
 void layer_paths_fini(struct layer_paths *p); /* of one that was added to */
+uint64_t layer_path_hash(struct str path);
 void layer_paths_add(struct layer_paths *p, enum layer_path kind, struct str path);
 void layer_paths_write(struct json_writer *w, const char *key, const struct layer_paths *p);
 int layer_paths_read(struct arena *a, const struct json_value *v, struct layer_paths *ret, struct err *e);

@@ -11,6 +11,7 @@ struct slot {
     const struct layer_file *file; /* NULL: gone */
     struct str layer;              /* diff id of the layer it is from */
     bool fresh;                    /* placed by the layer under way */
+    bool owned;                    /* a package of the system brought it, in this layer or in one below */
     struct str *origins;           /* diff id for each package; NULL: all are from layer */
 };
 
@@ -76,6 +77,7 @@ static void place(struct merge *m, struct slot *s, const struct layer_file *f, s
         clear(m, s);
     s->file = f;
     s->layer = layer;
+    s->owned = s->owned || f->owned; /* also when a layer above changed no more than its mode */
     if (!before.file || before.file->packages_n == 0 || f->packages_n == 0)
         return;
     _cleanup_(map_freep) struct map *known = map_new(LIMIT_SCAN_PACKAGES + 1);
@@ -114,10 +116,13 @@ static const struct slot *find(const struct merge *m, const char *path)
 static void operating_system(struct merge *m, struct inventory *inv)
 {
     const struct slot *etc = find(m, "etc/os-release"), *usr = find(m, "usr/lib/os-release");
+    const struct slot *old = find(m, "etc/redhat-release");
     if (etc && etc->file->link.n == 0)
         inv->os = etc->file->os;
     else if (usr && usr->file->link.n == 0)
         inv->os = usr->file->os;
+    else if (old && old->file->link.n == 0)
+        inv->os = old->file->os;
     else if (etc || usr)
         inventory_problem(m->a, inv, STR("os-release is a link to a file that was not read"));
 }
@@ -132,7 +137,7 @@ static void collect(struct merge *m, struct inventory *inv)
 {
     size_t total = 0;
     for (size_t i = 0; i < m->n; i++)
-        total += m->slots[i].file ? m->slots[i].file->packages_n : 0;
+        total += m->slots[i].file && !m->slots[i].owned ? m->slots[i].file->packages_n : 0;
     if (total > LIMIT_SCAN_PACKAGES) {
         inventory_problem(m->a, inv, STR("too many packages"));
         return;
@@ -143,9 +148,11 @@ static void collect(struct merge *m, struct inventory *inv)
         if (!s->file)
             continue;
         report(m, s, false);
+        if (s->owned)
+            continue;
         if (s->file->problem.n)
             inventory_problem(m->a, inv, s->file->problem);
-        if (s->file->link.n && !str_ends(s->path, STR("os-release")))
+        if (s->file->link.n && !str_ends(s->path, STR("-release")))
             inventory_problem(m->a, inv,
                               arena_strf(m->a, STR_FMT " is a symbolic link to " STR_FMT ": not read", STR_ARG(s->path),
                                          STR_ARG(str_sub(s->file->link, 0, 200))));

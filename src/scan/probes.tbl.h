@@ -2,3 +2,4 @@
  * A change of what one gives raises LAYER_VERSION. */
 PROBE(checks)
 PROBE(secrets)
+PROBE(programs)
