@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "gate/attested.h"
 #include "gate/subject.h"
 #include "scan/assess.h"
 
@@ -444,6 +445,7 @@ static void decide(struct deciding *k)
     struct err why = ERR_INIT;
     struct gate_decision *d = k->d;
     struct verdict *v = arena_new_of(k->a, struct verdict);
+    struct str by;
     bool governed = true;
     enum unscanned how = policy_unscanned(k->set, k->names, k->names_n, &governed);
     d->governed = governed;
@@ -464,7 +466,10 @@ static void decide(struct deciding *k)
         return;
     }
     r = evaluate(k, &why);
-    if (r == -ENOENT)
+    if (r == -ENOENT && (r = attested_verdict(k->a, k->g->state, k->set, k->q, k->names, k->names_n, v, &by)) == 0) {
+        answer_by(k, v);
+        d->text = arena_strf(k->a, STR_FMT " (attested by " STR_FMT ")", STR_ARG(d->text), STR_ARG(by));
+    } else if (r == -ENOENT)
         unscanned(k, how);
     else if (r < 0)
         fault(k, &why);

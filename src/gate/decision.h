@@ -10,7 +10,9 @@
  *    future, and the image has got no name since that another policy selects) decides.
  * 2. Else, when no ImagePolicy selects one of the image's names, it may run (the host default).
  * 3. Else, when there is an inventory, the verdict is made anew from it.
- * 4. Else the image is unscanned: GATE_SCAN when all policies that select it say `unscanned: scan`, else GATE_DENY.
+ * 4. Else a verdict that a trusted attester signed (STATE/attestations/ID.json, ImagePolicy `attesters`) decides, as
+ *    long as it is young enough and valid.
+ * 5. Else the image is unscanned: GATE_SCAN when all policies that select it say `unscanned: scan`, else GATE_DENY.
  * An error on the way, once an image is governed, is a deny that tells the error. A container without an image is
  * denied as soon as there is any ImagePolicy.
  *

@@ -76,7 +76,8 @@ static int read_exception(struct reading *r, const struct yml *v, const char *wh
 
 int image_policy_read(struct reading *r, const struct yml *doc, struct image_policy *p)
 {
-    static const char *const known[] = {"kind", "name", "select", "rules", "exceptions", "grace", "unscanned", NULL};
+    static const char *const known[] = {"kind", "name", "select", "rules", "exceptions", "grace",
+                                        "unscanned", "attesters", "attested_for", NULL};
     static const char *const unscanned[] = {"scan", "deny", NULL};
     char at[40];
     int rc = read_map(r, doc, "ImagePolicy", known), choice;
@@ -122,12 +123,17 @@ int image_policy_read(struct reading *r, const struct yml *doc, struct image_pol
             return rc;
         p->unscanned = choice ? UNSCANNED_DENY : UNSCANNED_SCAN;
     }
-    return 0;
+    return image_attesters_read(r, doc, p);
 }
 
 static bool selects(const struct image_policy *p, const struct str *names, size_t n, struct str image_id)
 {
     return !p->select.images.given || select_images(&p->select.images, names, n, image_id);
+}
+
+bool image_policy_selects(const struct image_policy *p, const struct str *names, size_t n)
+{
+    return selects(p, names, n, STR_NONE);
 }
 
 enum unscanned policy_unscanned(const struct policy_set *s, const struct str *names, size_t n, bool *governed)

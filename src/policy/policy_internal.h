@@ -36,6 +36,10 @@ struct image_exception {
     struct str expires_text;
 };
 
+struct image_attester {
+    struct str name, key; /* key: PEM */
+};
+
 struct image_policy {
     struct str name;
     struct selector select;
@@ -45,6 +49,9 @@ struct image_policy {
     size_t exceptions_n;
     int64_t grace; /* 0 none */
     enum unscanned unscanned;
+    struct image_attester *attesters;
+    size_t attesters_n;
+    int64_t attested_for; /* age from which on an attested verdict counts no more */
 };
 
 /* Settings of one ContainerPolicy; ACTION_UNSET where the document says nothing. */
@@ -100,6 +107,8 @@ int read_bool(const struct reading *r, const struct yml *v, const char *where, b
 int read_duration(const struct reading *r, const struct yml *v, const char *where, int64_t *ret);
 int read_choice(const struct reading *r, const struct yml *v, const char *where, const char *const *names, int *ret);
 int read_strs(const struct reading *r, const struct yml *v, const char *where, struct strs *ret);
+int image_attesters_read(struct reading *r, const struct yml *doc, struct image_policy *p);
+bool image_policy_selects(const struct image_policy *p, const struct str *names, size_t n);
 int read_selector(const struct reading *r, const struct yml *v, struct selector *ret);
 void strs_add(struct arena *a, struct strs *s, struct str v);
 void read_notice(const struct reading *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
