@@ -18,6 +18,7 @@ _bulkhead() {
         profile:profile) COMPREPLY=($(compgen -W "list show export" -- "$cur")) ;;
         rules:rules) COMPREPLY=($(compgen -W "check list show test fields" -- "$cur")) ;;
         intel:intel) COMPREPLY=($(compgen -W "build verify info diff show" -- "$cur")) ;;
+        attestation:attestation) COMPREPLY=($(compgen -W "verify" -- "$cur")) ;;
         version:version) COMPREPLY=($(compgen -W "compare" -- "$cur")) ;;
     esac
     [ "${#COMPREPLY[@]}" -gt 0 ] && return

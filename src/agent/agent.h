@@ -114,4 +114,7 @@ void status_save(struct agent *g);                         /* STATE/status.json 
 /* ---- doctor.c ---- */
 int doctor_main(int argc, char **argv);
 
+/* ---- attest.c ---- */
+int attest_main(int argc, char **argv);
+
 #endif

@@ -6,16 +6,19 @@
 
 int attest_main(int argc, char **argv)
 {
-    static const struct option longs[] = {{"state", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option longs[] = {
+        {"state", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *state = "/var/lib/bulkhead";
     struct err e = ERR_INIT;
     char id[72];
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
         if (c == 'h') {
-            printf("usage: bulkhead-agent attest [--state DIR] FILE\n\nTakes a signed verdict (bulkhead scan --attest). It counts "
-                   "for images that were not scanned here,\nwhen every image policy that selects them names its key under "
-                   "`attesters`.\n");
+            printf(
+                "usage: bulkhead-agent attest [--state DIR] FILE\n\nTakes a signed verdict (bulkhead scan --attest). "
+                "It counts "
+                "for images that were not scanned here,\nwhen every image policy that selects them names its key under "
+                "`attesters`.\n");
             return 0;
         }
         if (c != 's')

@@ -74,6 +74,8 @@ int main(int argc, char **argv)
         return doctor_main(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "remove"))
         return remove_main(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "attest"))
+        return attest_main(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "engine"))
         return engine_main(argc - 1, argv + 1);
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 20);

@@ -9,12 +9,13 @@
 
 #include <getopt.h>
 
-static const char help[] = "usage: bulkhead attestation verify --key KEY FILE\n"
-                           "\n"
-                           "Checks a verdict signed by bulkhead scan --attest FILE --sign KEY (an in-toto statement in a DSSE\n"
-                           "envelope) against the signer's public key in PEM, and tells it.\n"
-                           "\n"
-                           "exit: 0 allow, 1 deny, 2 wrong usage, 3 not signed by that key, damaged or no longer valid\n";
+static const char help[] =
+    "usage: bulkhead attestation verify --key KEY FILE\n"
+    "\n"
+    "Checks a verdict signed by bulkhead scan --attest FILE --sign KEY (an in-toto statement in a DSSE\n"
+    "envelope) against the signer's public key in PEM, and tells it.\n"
+    "\n"
+    "exit: 0 allow, 1 deny, 2 wrong usage, 3 not signed by that key, damaged or no longer valid\n";
 
 static int tell(const struct verdict *v)
 {

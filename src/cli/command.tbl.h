@@ -1,6 +1,7 @@
 /* COMMAND(name, function, summary): the subcommands of `bulkhead`, in the order --help shows them. */
 COMMAND(intel, cmd_intel, "build, verify and read the database of advisories")
 COMMAND(scan, cmd_scan, "read an image, list what is in it, judge it")
+COMMAND(attestation, cmd_attestation, "check a signed verdict")
 COMMAND(version, cmd_version, "compare two versions the way their ecosystem does")
 COMMAND(login, cmd_login, "log in to a console")
 COMMAND(logout, cmd_logout, "end the login")

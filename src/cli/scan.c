@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "engine/target.h"
+#include "scan/attestation.h"
 #include "scan/cache.h"
 #include "scan/report.h"
 #include "scan/scan.h"
@@ -30,6 +31,8 @@ static const char help[] =
     "  --format FORMAT          table (default), json, tsv, cyclonedx, spdx, sarif, junit, html\n"
     "  --list packages|findings what tsv and table show\n"
     "  --output FILE            write the report there\n"
+    "  --report FORMAT=FILE     write a further report (may be given several times)\n"
+    "  --attest FILE            write the verdict there, signed by --sign KEY (ed25519, PEM)\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
     "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
     "  --no-cache               read every layer again\n"
@@ -53,9 +56,9 @@ static const struct {
 };
 
 struct options {
-    const char *target, *intel, *intel_key, *output, *console;
-    const char **policies;
-    size_t policies_n;
+    const char *target, *intel, *intel_key, *output, *console, *attest, *sign;
+    const char **policies, **reports; /* reports: FORMAT=FILE */
+    size_t policies_n, reports_n;
     enum format format;
     enum report_list list;
     enum vuln_severity fail_on;
@@ -71,14 +74,24 @@ static int usage(const char *fmt, const char *what)
     return USAGE;
 }
 
-static int parse_format(struct options *o, const char *name)
+static int parse_format(struct str name, enum format *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
-        if (!strcmp(name, formats[i].name)) {
-            o->format = (enum format)i;
+        if (str_eqc(name, formats[i].name)) {
+            *ret = (enum format)i;
             return OK;
         }
-    return usage("there is no format \"%s\"", name);
+    return usage("there is no format \"%s\"", name.p);
+}
+
+/* FORMAT=FILE */
+static int parse_report(const char *value, enum format *ret, const char **file)
+{
+    struct str name, rest;
+    if (!str_split(str_c(value), '=', &name, &rest) || !rest.n)
+        return usage("--report %s: expected FORMAT=FILE", value);
+    *file = rest.p;
+    return parse_format(name, ret);
 }
 
 static int parse_option(struct options *o, int c, const char *value)
@@ -97,7 +110,16 @@ static int parse_option(struct options *o, int c, const char *value)
         o->output = value;
         return OK;
     case 'f':
-        return parse_format(o, value);
+        return parse_format(str_c(value), &o->format);
+    case 'r':
+        o->reports[o->reports_n++] = value;
+        return parse_report(value, &(enum format){0}, &(const char *){NULL});
+    case 'a':
+        o->attest = value;
+        return OK;
+    case 's':
+        o->sign = value;
+        return OK;
     case 'l':
         o->list = !strcmp(value, "packages") ? REPORT_PACKAGES : REPORT_FINDINGS;
         if (o->list == REPORT_FINDINGS && strcmp(value, "findings") != 0)
@@ -129,14 +151,25 @@ static int parse_option(struct options *o, int c, const char *value)
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"intel", required_argument, NULL, 'i'},   {"intel-key", required_argument, NULL, 'k'},
-        {"policy", required_argument, NULL, 'p'},  {"format", required_argument, NULL, 'f'},
-        {"list", required_argument, NULL, 'l'},    {"output", required_argument, NULL, 'o'},
-        {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
-        {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'x'},
-        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'C'},
-        {"dynamic", no_argument, NULL, 'x'},       {0},
+        {"intel", required_argument, NULL, 'i'},
+        {"intel-key", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},
+        {"format", required_argument, NULL, 'f'},
+        {"list", required_argument, NULL, 'l'},
+        {"output", required_argument, NULL, 'o'},
+        {"fail-on", required_argument, NULL, 'F'},
+        {"memory", required_argument, NULL, 'm'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"no-cache", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {"vex", required_argument, NULL, 'x'},
+        {"ignore", required_argument, NULL, 'x'},
+        {"console", required_argument, NULL, 'C'},
+        {"report", required_argument, NULL, 'r'},
+        {"attest", required_argument, NULL, 'a'},
+        {"sign", required_argument, NULL, 's'},
+        {"dynamic", no_argument, NULL, 'x'},
+        {0},
     };
     int c, index = 0, r;
     opterr = 0;
@@ -158,6 +191,8 @@ static int parse(struct options *o, int argc, char **argv)
     if (optind + 1 != argc)
         return usage(optind == argc ? "what is to be scanned is missing%s" : "more than one target%s", "");
     o->target = argv[optind];
+    if (!o->attest != !o->sign)
+        return usage("%s", "--attest FILE and --sign KEY go together");
     if (o->intel_key && !o->intel)
         return usage("--intel-key is of no use without %s", "--intel");
     if (o->fail_on != VULN_UNKNOWN && !o->intel)
@@ -209,22 +244,39 @@ static int load(const struct options *o, struct intel **intel, struct policy_set
     return r;
 }
 
-static void render(struct buf *b, const struct options *o, const struct inventory *inv, const struct assessment *as)
+static int write_report(const struct options *o, enum format format, const char *file, const struct inventory *inv,
+                        const struct assessment *as, struct err *e)
 {
-    bool color = !o->output && isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-    bool judged = o->policies_n || o->fail_on != VULN_UNKNOWN;
-    formats[o->format].write(
-        b, &(struct report){.inventory = inv, .assessment = as, .list = o->list, .color = color, .judged = judged});
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_REPORT);
+    struct report r = {.inventory = inv,
+                       .assessment = as,
+                       .list = o->list,
+                       .color = !file && isatty(STDOUT_FILENO) && !getenv("NO_COLOR"),
+                       .judged = o->policies_n || o->fail_on != VULN_UNKNOWN};
+    formats[format].write(&b, &r);
+    int rc = buf_check(&b, e);
+    if (rc < 0)
+        return err_wrap(e, "report"), rc;
+    return file ? fs_write(file, buf_str(&b), 0644, e) : fs_write_all(STDOUT_FILENO, b.p, b.n, e);
 }
 
-static int deliver(const struct options *o, const struct buf *b, struct err *e)
+static int attest(const struct options *o, const struct inventory *inv, const struct assessment *as, struct err *e)
 {
-    int r = buf_check(b, e);
-    if (r < 0)
-        return err_wrap(e, "report");
-    if (o->output)
-        return fs_write(o->output, buf_str(b), 0644, e);
-    return fs_write_all(STDOUT_FILENO, b->p, b->n, e);
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_REPORT);
+    int r = attestation_write(&b, inv, as, o->sign, e);
+    return r < 0 || (r = buf_check(&b, e)) < 0 ? r : fs_write(o->attest, buf_str(&b), 0644, e);
+}
+
+static int deliver(const struct options *o, const struct inventory *inv, const struct assessment *as, struct err *e)
+{
+    const char *file;
+    enum format format;
+    int r = write_report(o, o->format, o->output, inv, as, e);
+    for (size_t i = 0; i < o->reports_n && r >= 0; i++) {
+        parse_report(o->reports[i], &format, &file);
+        r = write_report(o, format, file, inv, as, e);
+    }
+    return r < 0 || !o->attest ? r : attest(o, inv, as, e);
 }
 
 /* The console judges by its own policies and intel; both verdicts must allow. */
@@ -271,8 +323,7 @@ static int scan(const struct options *o)
         .inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = time_now()};
     if (assess(a, &in, &as, &e) < 0)
         return failed(&e);
-    render(&b, o, &inv, &as);
-    if (deliver(o, &b, &e) < 0)
+    if (deliver(o, &inv, &as, &e) < 0)
         return failed(&e);
     bool allow = as.verdict.allow;
     if (o->console && (r = hand_in(a, o, &inv, &as, &allow, &e)) < 0)
@@ -284,11 +335,13 @@ static int scan(const struct options *o)
 
 int cmd_scan(int argc, char **argv)
 {
-    struct options o = {.policies = calloc((size_t)argc, sizeof(char *))};
-    if (!o.policies)
+    struct options o = {.policies = calloc((size_t)argc, sizeof(char *)),
+                        .reports = calloc((size_t)argc, sizeof(char *))};
+    if (!o.policies || !o.reports)
         abort();
     int r = parse(&o, argc, argv);
     r = r < 0 ? OK : r != OK ? r : scan(&o);
     free(o.policies);
+    free(o.reports);
     return r;
 }

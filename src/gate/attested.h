@@ -1,6 +1,6 @@
-/* attested: a verdict of a pipeline in STATE/attestations/ID.json (scan/attestation.h), for an image that was not scanned
- * here. It counts when every policy that selects the image trusts one of its signatures, it is not from the future, not
- * older than `attested_for`, and still valid. A file that does not hold up is as good as none. */
+/* attested: a verdict of a pipeline in STATE/attestations/ID.json (scan/attestation.h), for an image that was not
+ * scanned here. It counts when every policy that selects the image trusts one of its signatures, it is not from the
+ * future, not older than `attested_for`, and still valid. A file that does not hold up is as good as none. */
 #ifndef BULKHEAD_GATE_ATTESTED_H
 #define BULKHEAD_GATE_ATTESTED_H
 

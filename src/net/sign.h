@@ -1,6 +1,6 @@
-/* sign: ed25519 signatures over bytes, with keys in PEM: PKCS#8 for the private one (openssl genpkey -algorithm ed25519),
- * SubjectPublicKeyInfo for the public one (openssl pkey -pubout). A key's id is the SHA-256 of its public half in DER,
- * 64 hex digits.
+/* sign: ed25519 signatures over bytes, with keys in PEM: PKCS#8 for the private one (openssl genpkey -algorithm
+ * ed25519), SubjectPublicKeyInfo for the public one (openssl pkey -pubout). A key's id is the SHA-256 of its public
+ * half in DER, 64 hex digits.
  *
  *     struct signature s;
  *     if ((r = sign_bytes("ci.key", message, &s, e)) < 0) ...
@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define SIGN_SIZE   64
-#define SIGN_ID     65 /* with the NUL */
+#define SIGN_SIZE    64
+#define SIGN_ID      65 /* with the NUL */
 #define SIGN_PEM_MAX 16384
 
 struct signature {

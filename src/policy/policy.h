@@ -59,8 +59,8 @@ enum unscanned { UNSCANNED_SCAN, UNSCANNED_DENY };
 enum unscanned policy_unscanned(const struct policy_set *s, const struct str *names, size_t n, bool *governed);
 
 typedef bool policy_trusts(void *ctx, struct str public_pem);
-/* Whether each of the policies that select one of the names has an attester whose key `trusts` says yes to (and there is
- * such a policy). *ret_for: the shortest age any of them still takes; *ret_by: the attester's name. */
+/* Whether each of the policies that select one of the names has an attester whose key `trusts` says yes to (and there
+ * is such a policy). *ret_for: the shortest age any of them still takes; *ret_by: the attester's name. */
 bool policy_attested(const struct policy_set *s, const struct str *names, size_t n, policy_trusts *trusts, void *ctx,
                      int64_t *ret_for, struct str *ret_by);
 

@@ -76,8 +76,8 @@ static int read_exception(struct reading *r, const struct yml *v, const char *wh
 
 int image_policy_read(struct reading *r, const struct yml *doc, struct image_policy *p)
 {
-    static const char *const known[] = {"kind", "name", "select", "rules", "exceptions", "grace",
-                                        "unscanned", "attesters", "attested_for", NULL};
+    static const char *const known[] = {"kind",  "name",      "select",    "rules",        "exceptions",
+                                        "grace", "unscanned", "attesters", "attested_for", NULL};
     static const char *const unscanned[] = {"scan", "deny", NULL};
     char at[40];
     int rc = read_map(r, doc, "ImagePolicy", known), choice;

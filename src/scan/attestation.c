@@ -75,8 +75,7 @@ int attestation_write(struct buf *b, const struct inventory *inv, const struct a
 static int read_signatures(struct arena *a, const struct json_value *list, struct attestation *ret, struct err *e)
 {
     ret->signatures = arena_array(a, SIGNATURES_MAX, sizeof(*ret->signatures));
-    JSON_EACH(list, it)
-    {
+    JSON_EACH (list, it) {
         struct str id = json_str(json_get(it, "keyid")), sig;
         struct signature *s = &ret->signatures[ret->signatures_n];
         if (ret->signatures_n == SIGNATURES_MAX)
@@ -93,8 +92,7 @@ static int read_signatures(struct arena *a, const struct json_value *list, struc
 
 static bool about(const struct json_value *subjects, struct str image_id)
 {
-    JSON_EACH(subjects, it)
-    {
+    JSON_EACH (subjects, it) {
         struct str sha256 = json_str(json_get(json_get(it, "digest"), "sha256"));
         if (sha256.n == 64 && str_eq(sha256, str_sub(image_id, 7, image_id.n)))
             return true;

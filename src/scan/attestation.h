@@ -20,7 +20,7 @@
 
 struct attestation {
     struct verdict verdict;
-    struct str payload;          /* the statement, as signed */
+    struct str payload;           /* the statement, as signed */
     struct signature *signatures; /* not checked yet */
     size_t signatures_n;
 };

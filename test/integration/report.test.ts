@@ -13,7 +13,7 @@ import parseLicense from "spdx-expression-parse";
 import { Cleanup, needs, program, run, tempDir, top } from "./lib/proc.ts";
 
 const cleanup = new Cleanup();
-const skip = needs("bulkhead", "tidy");
+const skip = needs("bulkhead", "tidy", "openssl", "umoci");
 const require = createRequire(import.meta.url);
 const evil = `<script>alert("x")</script>&]]>'`;
 let dir: string, root: string, db: string, policy: string;
@@ -145,4 +145,40 @@ test("HTML: one valid page, nothing active, nothing from elsewhere", { skip }, a
   assert.doesNotMatch(html, /<script|<img|<link|\bsrc=|@import|url\(|\son\w+=/i);
   assert.match(html, /&lt;script&gt;alert\(&quot;x&quot;\)&lt;\/script&gt;/);
   for (const f of report.findings) assert.ok(html.includes(f.id));
+});
+
+test("a signed verdict: openssl agrees, further reports are written, a changed byte or another key is refused", { skip }, async () => {
+  const ok = async (cmd: string, ...args: string[]) => {
+    const r = await run(cmd, args, { cwd: dir });
+    assert.equal(r.code, 0, `${cmd} ${args.join(" ")}: ${r.stderr}`);
+  };
+  const verify = (key: string, file: string) => run(program("bulkhead"), ["attestation", "verify", "--key", join(dir, key), join(dir, file)]);
+  for (const k of ["ci", "other"]) {
+    await ok("openssl", "genpkey", "-algorithm", "ed25519", "-out", `${k}.key`);
+    await ok("openssl", "pkey", "-in", `${k}.key`, "-pubout", "-out", `${k}.pub`);
+  }
+  await ok("umoci", "init", "--layout", "image");
+  await ok("umoci", "new", "--image", "image:1");
+  await ok(program("bulkhead"), "scan", "oci:image:1", "--quiet", "--attest", "verdict.json", "--sign", "ci.key", "--report", "junit=junit.xml", "--report", "json=report.json");
+  assert.equal(XMLValidator.validate(readFileSync(join(dir, "junit.xml"), "utf8")), true);
+  const envelope = JSON.parse(readFileSync(join(dir, "verdict.json"), "utf8"));
+  const payload = Buffer.from(envelope.payload, "base64"), statement = JSON.parse(payload.toString());
+  const image = JSON.parse(readFileSync(join(dir, "report.json"), "utf8")).verdict;
+  assert.equal(statement._type, "https://in-toto.io/Statement/v1");
+  assert.equal(`sha256:${statement.subject[0].digest.sha256}`, image.image_id);
+  assert.deepEqual(statement.predicate.verdict, image);
+  writeFileSync(join(dir, "message"), Buffer.concat([Buffer.from(`DSSEv1 ${envelope.payloadType.length} ${envelope.payloadType} ${payload.length} `), payload]));
+  writeFileSync(join(dir, "sig"), Buffer.from(envelope.signatures[0].sig, "base64"));
+  await ok("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "ci.pub", "-rawin", "-in", "message", "-sigfile", "sig");
+  assert.equal((await verify("ci.pub", "verdict.json")).code, 0);
+  const other = await verify("other.pub", "verdict.json");
+  assert.equal(other.code, 3);
+  assert.match(other.stderr, /another key/);
+  const forged = Buffer.from(payload.toString().replace('"allow":true', '"allow":false'));
+  writeFileSync(join(dir, "forged.json"), JSON.stringify({ ...envelope, payload: forged.toString("base64") }));
+  const r = await verify("ci.pub", "forged.json");
+  assert.equal(r.code, 3);
+  assert.match(r.stderr, /not what was signed/);
+  const tree = await run(program("bulkhead"), ["scan", `dir:${root}`, "--attest", join(dir, "x.json"), "--sign", join(dir, "ci.key"), "--quiet"]);
+  assert.equal(tree.code, 3, "a file tree has no id to attest");
 });
