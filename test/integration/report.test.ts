@@ -1,7 +1,7 @@
 // What bulkhead scan writes for other programs is what their own schemas and parsers take: CycloneDX, SPDX, SARIF, JUnit
 // and one page of HTML. The image is this machine's own package list; old packages and names that try to break out are added to it.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { before, after, test } from "node:test";
@@ -9,6 +9,7 @@ import { Ajv } from "ajv";
 import { default as Ajv04 } from "ajv-draft-04";
 import formats from "ajv-formats";
 import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { parse } from "yaml";
 import parseLicense from "spdx-expression-parse";
 import { Cleanup, needs, program, run, tempDir, top } from "./lib/proc.ts";
 
@@ -181,4 +182,28 @@ test("a signed verdict: openssl agrees, further reports are written, a changed b
   assert.match(r.stderr, /not what was signed/);
   const tree = await run(program("bulkhead"), ["scan", `dir:${root}`, "--attest", join(dir, "x.json"), "--sign", join(dir, "ci.key"), "--quiet"]);
   assert.equal(tree.code, 3, "a file tree has no id to attest");
+});
+
+test("the pipeline templates: their script scans, judges, signs, and leaves the reports that they collect", { skip }, async () => {
+  const ci = join(top, "packaging/ci"), work = join(dir, "pipeline"), reports = join(work, "bulkhead-reports");
+  mkdirSync(join(work, "policies"), { recursive: true });
+  const scan = (env: NodeJS.ProcessEnv) => run(join(ci, "scan.sh"), [], {
+    cwd: work, env: { ...process.env, PATH: `${dirname(program("bulkhead"))}:${process.env.PATH}`, IMAGE: `oci:${join(dir, "image")}:1`, ...env } });
+  const policy = (rule: string) => writeFileSync(join(work, "policies/p.yaml"), `kind: ImagePolicy\nname: p\nselect: {images: ["*"]}\nrules: [{deny: ${rule}}]\n`);
+  policy("config.user = nobody");
+  const good = await scan({ BULKHEAD_INTEL: db, BULKHEAD_KEY: join(dir, "ci.key") });
+  assert.equal(good.code, 0, good.stderr);
+  assert.equal((await run(program("bulkhead"), ["attestation", "verify", "--key", join(dir, "ci.pub"), join(reports, "verdict.json")])).code, 0);
+  policy("config.user = root");
+  assert.equal((await scan({})).code, 1);
+  assert.match(readFileSync(join(reports, "junit.xml"), "utf8"), /<failure/);
+  assert.equal((await scan({ IMAGE: "" })).code, 2);
+  const github = parse(readFileSync(join(ci, "github.yml"), "utf8")), gitlab = parse(readFileSync(join(ci, "gitlab.yml"), "utf8"));
+  const steps = github.jobs.scan.steps as { run?: string; with?: { sarif_file?: string } }[];
+  assert.ok(steps.some((s) => s.run?.includes("./scan.sh")) && gitlab.scan.script.includes("./scan.sh"));
+  for (const f of [steps.find((s) => s.with?.sarif_file)!.with!.sarif_file!, ...(Object.values(gitlab.scan.artifacts.reports) as string[])])
+    assert.ok(existsSync(join(work, f)), f);
+  const known = new Set(readFileSync(join(ci, "scan.sh"), "utf8").match(/BULKHEAD_[A-Z_]+/g));
+  for (const f of ["github.yml", "gitlab.yml", "Jenkinsfile"])
+    for (const v of readFileSync(join(ci, f), "utf8").match(/BULKHEAD_[A-Z_]+(?=:| =)/g)!) assert.ok(known.has(v), `${f}: ${v}`);
 });
