@@ -93,7 +93,7 @@ static void tokens(void **state)
         {"huggingface_token", "HF_TOKEN=hf_", ALNUMS, 34, "\n"},
         {"huggingface_token", "login(\"hf_", ALNUMS, 34, "\")"},
         {"anthropic_key", "sk-ant-api03-", ALNUMS, 93, "\n"},
-        {"telegram_token", "bot123456789:AAF", URLS, 33, "/getMe"},
+        {"telegram_token", "bot123456789:AAF", URLS, 32, "/getMe"},
         {"postman_key", "PMAK-", HEXES, 59, "\n"},
         {"cloudflare_token", "CLOUDFLARE_API_TOKEN=", ALNUMS, 40, "\n"},
         {"age_key", "AGE-SECRET-KEY-1", UPPERS, 58, "\n"},
