@@ -51,6 +51,12 @@
 #define LIMIT_SCAN_FINDINGS     2000000u
 #define LIMIT_SCAN_ISSUES       100000u      /* malware, secrets and checks of one image */
 #define LIMIT_SCAN_OUTPUT       (128u << 20) /* JSON of the jailed reader */
+#define LIMIT_MALWARE_FILE      (64u << 20)  /* of YARA rules or hashes */
+#define LIMIT_MALWARE_HASHES    4000000u
+#define LIMIT_MALWARE_PIECE     (64u << 20)         /* of a file that is looked at in one piece */
+#define LIMIT_INSIDE_DEPTH      4u                  /* archives in archives */
+#define LIMIT_INSIDE_ENTRIES    20000u              /* of the archives in one file */
+#define LIMIT_INSIDE_BYTES      (UINT64_C(1) << 30) /* unpacked from the archives in one file */
 #define LIMIT_SCAN_PROBLEMS     100u
 #define LIMIT_SCAN_ARENA        (UINT64_C(2) << 30)
 #define LIMIT_REPORT            (512u << 20) /* scan report as JSON */

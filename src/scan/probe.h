@@ -18,10 +18,21 @@
 #include "format/tar.h"
 #include "scan/layer.h"
 
+#include <pthread.h>
+
 /* What probes are to do; made before the jail starts (rules already loaded) and borrowed. All zero: the default. */
 struct probe_setup {
-    unsigned off;   /* bit 1u << enum probe_id: not to run */
+    const struct malware *malware; /* NULL: no rules (malware.h) */
+    struct clamd *clamd;           /* NULL: none */
+    unsigned off;                  /* bit 1u << enum probe_id: not to run */
     struct str key; /* tells records made with one set of rules from those of another; [a-z0-9]*, at most 64 */
+};
+
+/* A session with clamd, made before the jail; one file at a time. */
+struct clamd {
+    int fd;
+    bool broken;
+    pthread_mutex_t lock;
 };
 
 struct probe {

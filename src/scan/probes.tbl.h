@@ -3,3 +3,4 @@
 PROBE(checks)
 PROBE(secrets)
 PROBE(programs)
+PROBE(malware)
