@@ -1,6 +1,7 @@
 /* bulkhead scan: an image becomes a report and a verdict. */
 #include "cli/command.h"
 #include "cli/put.h"
+#include "cli/scan_content.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -33,6 +34,10 @@ static const char help[] =
     "  --output FILE            write the report there\n"
     "  --report FORMAT=FILE     write a further report (may be given several times)\n"
     "  --attest FILE            write the verdict there, signed by --sign KEY (ed25519, PEM)\n"
+    "  --yara FILE|DIR          look for malware with these YARA rules (*.yar) and SHA-256 lists (several times)\n"
+    "  --clamd SOCKET           ask ClamAV's daemon about every file\n"
+    "  --no-secrets             do not look for secrets\n"
+    "  --no-checks              do not check the configuration\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
     "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
     "  --no-cache               read every layer again\n"
@@ -64,6 +69,7 @@ struct options {
     enum vuln_severity fail_on;
     uint64_t memory;
     bool quiet, no_cache;
+    struct scan_content content;
 };
 
 static int usage(const char *fmt, const char *what)
@@ -142,8 +148,18 @@ static int parse_option(struct options *o, int c, const char *value)
     case 'n':
         o->no_cache = true;
         return OK;
-    case 'X':
-        return usage("%s is not supported by this version", value);
+    case 'y':
+        o->content.yara[o->content.yara_n++] = value;
+        return OK;
+    case 'c':
+        o->content.clamd = value;
+        return OK;
+    case 'S':
+        o->content.no_secrets = true;
+        return OK;
+    case 'K':
+        o->content.no_checks = true;
+        return OK;
     }
     return usage("wrong option%s", "");
 }
@@ -169,6 +185,10 @@ static int parse(struct options *o, int argc, char **argv)
         {"attest", required_argument, NULL, 'a'},
         {"sign", required_argument, NULL, 's'},
         {"dynamic", no_argument, NULL, 'x'},
+        {"yara", required_argument, NULL, 'y'},
+        {"clamd", required_argument, NULL, 'c'},
+        {"no-secrets", no_argument, NULL, 'S'},
+        {"no-checks", no_argument, NULL, 'K'},
         {0},
     };
     int c, index = 0, r;
@@ -223,7 +243,11 @@ static int read_image(struct arena *a, const struct options *o, struct inventory
         .progress = show ? progress : NULL,
         .jail = &jail,
     };
-    int r = scan_target(a, o->target, &so, inv, e);
+    struct scan_content content = o->content;
+    int r = scan_content_open(a, &content, &so, e);
+    if (r >= 0)
+        r = scan_target(a, o->target, &so, inv, e);
+    scan_content_close(&content);
     if (show)
         fputs("\r\033[K", stderr);
     char missing[200];
@@ -336,11 +360,13 @@ static int scan(const struct options *o)
 int cmd_scan(int argc, char **argv)
 {
     struct options o = {.policies = calloc((size_t)argc, sizeof(char *)),
-                        .reports = calloc((size_t)argc, sizeof(char *))};
-    if (!o.policies || !o.reports)
+                        .reports = calloc((size_t)argc, sizeof(char *)),
+                        .content.yara = calloc((size_t)argc, sizeof(char *))};
+    if (!o.policies || !o.reports || !o.content.yara)
         abort();
     int r = parse(&o, argc, argv);
     r = r < 0 ? OK : r != OK ? r : scan(&o);
+    free(o.content.yara);
     free(o.policies);
     free(o.reports);
     return r;

@@ -28,7 +28,7 @@ static enum packing packing_of(struct str s)
         {0, STR("PK\003\004"), ARCHIVE},
         {0, STR("7z\274\257\047\034"), ARCHIVE},
         {257, STR("ustar"), ARCHIVE},
-        {0, STR("!<arch>\n"), ARCHIVE},
+        {0, STR("!<arch>\ndebian-binary"), ARCHIVE},
         {0, STR("070701"), ARCHIVE},
         {0, STR("070707"), ARCHIVE},
         {0, STR("MSCF\0\0\0\0"), ARCHIVE},
@@ -115,8 +115,12 @@ static void one(struct inside *in, struct archive *r, struct archive_entry *ent,
         return;
     struct str inner = name ? str_sub(str_c(name), 0, 1000) : STR("?");
     if (archive_format(r) == ARCHIVE_FORMAT_RAW) { /* x.gz holds x */
-        ptrdiff_t slash = str_rchr(path, '/'), dot = str_rchr(path, '.');
-        inner = str_sub(path, (size_t)(slash + 1), dot > slash ? (size_t)dot : path.n);
+        struct str base = path;
+        for (size_t i = 0; i < path.n; i++)
+            if (path.p[i] == '/' || path.p[i] == '!')
+                base = str_sub(path, i + 1, path.n);
+        ptrdiff_t dot = str_rchr(base, '.');
+        inner = dot > 0 ? str_sub(base, 0, (size_t)dot) : base;
     }
     struct str at = arena_strf(a, STR_FMT "!" STR_FMT, STR_ARG(str_sub(path, 0, 4000)), STR_ARG(inner));
     if (!in->fn(in->ctx, at, buf_str(&b))) {

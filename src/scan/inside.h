@@ -1,4 +1,4 @@
-/* inside: what is in the archives that a file is: zip (jar, war, whl), tar, 7z, cpio, ar, cab, and single files packed
+/* inside: what is in the archives that a file is: zip (jar, war, whl), tar, 7z, cpio, deb, cab, and single files packed
  * with gzip, xz, bzip2, zstd or lzma; archives in archives to LIMIT_INSIDE_DEPTH. All in memory, for content that is at
  * hand whole. The bytes are hostile: run it in the jail. Reader: libarchive, only with what it reads by itself (its
  * other filters start programs).

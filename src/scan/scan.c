@@ -168,8 +168,14 @@ static int worker_child(void *arg, int out, struct err *e)
     return worker_run(&s->worker, out, e);
 }
 
-static int jailed(struct scan *s, const int *fds, size_t fds_n, const int *tree, struct err *e)
+static int jailed(struct scan *s, const int *given, size_t given_n, const int *tree, struct err *e)
 {
+    int fds[8];
+    size_t fds_n = 0;
+    for (; fds_n < given_n && fds_n < ARRAY_LEN(fds) - 1; fds_n++)
+        fds[fds_n] = given[fds_n];
+    if (s->o->probes.clamd)
+        fds[fds_n++] = s->o->probes.clamd->fd;
     struct jail_opts j = {
         .name = "image reader",
         .fds = fds,
@@ -389,10 +395,13 @@ static void findings(struct scan *s)
         qsort(all, inv->issues_n, sizeof(*all), issue_order);
     if (checks)
         check_image(s->a, inv, s->history, s->history_n, inv->scanned);
+    bool malware = p->malware || p->clamd;
     inv->looked_for = arena_array(s->a, 4, sizeof(struct str));
     inv->looked_for[inv->looked_for_n++] = STR("packages");
     if (secrets)
         inv->looked_for[inv->looked_for_n++] = STR("secrets");
+    if (malware)
+        inv->looked_for[inv->looked_for_n++] = STR("malware");
     if (checks)
         inv->looked_for[inv->looked_for_n++] = STR("checks");
 }
