@@ -147,5 +147,6 @@ void who_asks(struct who *w, struct arena *a, struct processes *tree, const stru
     }
     if ((ev->control == CONTROL_drift || ev->control == CONTROL_scripts) && r->file.flags & BH_FILE_UPPER)
         ret->has_package = rootfs_package(
-            w->files, a, &root, ev->type == EVENT_TYPE_exec && !ev->path.n ? ev->exe : ev->path, &ret->package);
+            w->files, a, &root, ev->type == EVENT_TYPE_exec && !(r->file.flags & BH_FILE_SCRIPT) ? ev->exe : ev->path,
+            &ret->package);
 }

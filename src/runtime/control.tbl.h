@@ -35,7 +35,7 @@ CONTROL_ROW(process_deny, block, kill, "process: {deny: [/denied]}",
             "tp_btf sched_process_exec: path made in the kernel",
             "",
             "no BPF LSM: killed before its first instruction")
-CONTROL_ROW(process_users, block, kill, "process: {users: [root]}",
+CONTROL_ROW(process_users, block, kill, "process: {users: [root, \"65534\"]}",
             "LSM bprm_check_security: effective uid",
             "tp_btf sched_process_exec: effective uid",
             "",

@@ -20,7 +20,10 @@
 #include <unistd.h>
 
 #define NOBODY 65534
-#define SKIP   1 /* a try's answer: 0 it worked, negative errno it was refused, SKIP with the reason in *why */
+#define OTHER  65533
+
+/* A try answers 0 when it worked, a negative errno when it was refused, SKIP with the reason in *why. */
+#define SKIP 1
 
 static int result(long r)
 {
@@ -80,9 +83,10 @@ static int try_process_deny(const char **why)
     return run("/denied");
 }
 
+/* The policy has root and nobody. */
 static int try_process_users(const char **why)
 {
-    if (setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+    if (setgid(OTHER) < 0 || setuid(OTHER) < 0)
         return *why = "cannot become another user", SKIP;
     return run("/try");
 }
