@@ -54,10 +54,12 @@ static pid_t start_child(const int go[2])
     close(go[1]); /* ours, or the end would never be seen */
     while (read(go[0], &c, 1) < 0 && errno == EINTR)
         ;
-    static const char *const programs[] = {"/bin/true", "/usr/bin/true", "/bin/busybox", "/bin/sh"};
+    /* the last one for an image that holds nothing but the agent */
+    static const char *const programs[] = {"/bin/true", "/usr/bin/true", "/bin/busybox", "/bin/sh", "/proc/self/exe"};
+    dup2(go[0], STDOUT_FILENO);
     int last = ENOENT;
     for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
-        char *argv[] = {(char *)"true", NULL}, *envp[] = {NULL};
+        char *argv[] = {(char *)"true", (char *)"--version", NULL}, *envp[] = {NULL};
         execve(programs[i], argv, envp);
         last = errno;
         if (last != ENOENT)
@@ -133,6 +135,8 @@ int tier_choose(enum sensor_tier wanted, enum sensor_tier *ret, struct err *e)
             return 0;
         }
     }
-    err_set(e, ENOTSUP, "%s", e ? e->msg : "");
+    char why[sizeof(e->msg)];
+    snprintf(why, sizeof(why), "%s", e ? e->msg : "");
+    err_set(e, ENOTSUP, "%s", why);
     return err_wrap(e, "this kernel cannot carry the %s tier", wanted == SENSOR_LSM ? "lsm" : "trace");
 }
