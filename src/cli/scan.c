@@ -24,6 +24,7 @@ static const char help[] =
     "        docker:NAME        image of the local Docker engine ($DOCKER_HOST is honoured)\n"
     "        NAME               the same\n"
     "        dir:PATH           file tree\n"
+    "        report:FILE        JSON report of an earlier scan: judged again, or written in another format\n"
     "\n"
     "  --intel FILE             look up vulnerabilities in this database (bulkhead intel build)\n"
     "  --intel-key FILE         public key that must have signed it\n"
@@ -38,6 +39,7 @@ static const char help[] =
     "  --clamd SOCKET           ask ClamAV's daemon about every file\n"
     "  --no-secrets             do not look for secrets\n"
     "  --no-checks              do not check the configuration\n"
+    "  --at INSTANT             judge as of then: with the same report, intel and policy the same verdict again\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
     "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
     "  --no-cache               read every layer again\n"
@@ -68,6 +70,7 @@ struct options {
     enum report_list list;
     enum vuln_severity fail_on;
     uint64_t memory;
+    int64_t at; /* instant of the evaluation; 0: now */
     bool quiet, no_cache;
     struct scan_content content;
 };
@@ -123,6 +126,9 @@ static int parse_option(struct options *o, int c, const char *value)
     case 'a':
         o->attest = value;
         return OK;
+    case 't':
+        return time_parse(str_c(value), &o->at) < 0 ? usage("--at %s: an instant like 2026-11-23T17:00:00Z", value)
+                                                    : OK;
     case 's':
         o->sign = value;
         return OK;
@@ -167,29 +173,18 @@ static int parse_option(struct options *o, int c, const char *value)
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"intel", required_argument, NULL, 'i'},
-        {"intel-key", required_argument, NULL, 'k'},
-        {"policy", required_argument, NULL, 'p'},
-        {"format", required_argument, NULL, 'f'},
-        {"list", required_argument, NULL, 'l'},
-        {"output", required_argument, NULL, 'o'},
-        {"fail-on", required_argument, NULL, 'F'},
-        {"memory", required_argument, NULL, 'm'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"no-cache", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {"vex", required_argument, NULL, 'x'},
-        {"ignore", required_argument, NULL, 'x'},
-        {"console", required_argument, NULL, 'C'},
-        {"report", required_argument, NULL, 'r'},
-        {"attest", required_argument, NULL, 'a'},
-        {"sign", required_argument, NULL, 's'},
-        {"dynamic", no_argument, NULL, 'x'},
-        {"yara", required_argument, NULL, 'y'},
-        {"clamd", required_argument, NULL, 'c'},
-        {"no-secrets", no_argument, NULL, 'S'},
-        {"no-checks", no_argument, NULL, 'K'},
-        {0},
+        {"intel", required_argument, NULL, 'i'},   {"intel-key", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},  {"format", required_argument, NULL, 'f'},
+        {"list", required_argument, NULL, 'l'},    {"output", required_argument, NULL, 'o'},
+        {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
+        {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'x'},
+        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'C'},
+        {"report", required_argument, NULL, 'r'},  {"attest", required_argument, NULL, 'a'},
+        {"sign", required_argument, NULL, 's'},    {"at", required_argument, NULL, 't'},
+        {"dynamic", no_argument, NULL, 'x'},       {"yara", required_argument, NULL, 'y'},
+        {"clamd", required_argument, NULL, 'c'},   {"no-secrets", no_argument, NULL, 'S'},
+        {"no-checks", no_argument, NULL, 'K'},     {0},
     };
     int c, index = 0, r;
     opterr = 0;
@@ -233,8 +228,15 @@ static void progress(void *ctx, uint64_t bytes)
     fprintf(stderr, "\r%" PRIu64 " MiB read", bytes >> 20);
 }
 
+static const char *report_file(const struct options *o)
+{
+    return strncmp(o->target, "report:", 7) ? NULL : o->target + 7;
+}
+
 static int read_image(struct arena *a, const struct options *o, struct inventory *inv, struct err *e)
 {
+    if (report_file(o))
+        return inventory_load(a, report_file(o), inv, e);
     struct jail_report jail = {0};
     bool show = !o->quiet && isatty(STDERR_FILENO);
     struct scan_opts so = {
@@ -327,7 +329,7 @@ static int scan(const struct options *o)
     struct target t;
     struct inventory inv;
     struct assessment as;
-    if (target_parse(a, o->target, &t, &e) < 0) {
+    if (!report_file(o) && target_parse(a, o->target, &t, &e) < 0) {
         failed(&e);
         return USAGE;
     }
@@ -344,7 +346,7 @@ static int scan(const struct options *o)
                 "; its OS packages were not judged\n",
                 o->intel, STR_ARG(inv.os.id), STR_ARG(inv.os.version_id));
     struct assess_input in = {
-        .inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = time_now()};
+        .inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = o->at ? o->at : time_now()};
     if (assess(a, &in, &as, &e) < 0)
         return failed(&e);
     if (deliver(o, &inv, &as, &e) < 0)

@@ -207,3 +207,17 @@ test("the pipeline templates: their script scans, judges, signs, and leaves the 
   for (const f of ["github.yml", "gitlab.yml", "Jenkinsfile"])
     for (const v of readFileSync(join(ci, f), "utf8").match(/BULKHEAD_[A-Z_]+(?=:| =)/g)!) assert.ok(known.has(v), `${f}: ${v}`);
 });
+
+test("a verdict comes out again from its three revisions and its instant; a kept report is judged without the image", { skip }, async () => {
+  const kept = join(dir, "kept.json");
+  writeFileSync(kept, await scan("json", "--policy", policy));
+  const { verdict } = JSON.parse(readFileSync(kept, "utf8"));
+  const again = (...args: string[]) => run(program("bulkhead"), ["scan", `report:${kept}`, "--intel", db, "--policy", policy, "--quiet", ...args]);
+  const r = await again("--format", "json", "--at", verdict.evaluated);
+  assert.equal(r.code, 1);
+  assert.deepEqual(JSON.parse(r.stdout).verdict, verdict);
+  const later = JSON.parse((await again("--format", "json", "--at", "2999-06-01")).stdout).verdict;
+  assert.ok(later.reasons.filter((x: { deny: boolean }) => x.deny).length > verdict.reasons.filter((x: { deny: boolean }) => x.deny).length, "the exception has ended then");
+  assert.equal((await run(program("bulkhead"), ["scan", `report:${join(dir, "none")}`])).code, 3);
+  assert.equal((await again("--at", "yesterday")).code, 2);
+});
