@@ -89,8 +89,10 @@ static int score2(struct str vector, double *ret)
 int cvss_score(struct str vector, double *ret_score, int *ret_version)
 {
     double score;
-    int version = str_starts(vector, STR("CVSS:3.")) ? 3 : str_starts(vector, STR("CVSS:")) ? 0 : 2;
-    if (version == 0 || (version == 3 ? score3(vector, &score) : score2(vector, &score)) < 0)
+    int version = str_starts(vector, STR("CVSS:4.")) ? 4 : str_starts(vector, STR("CVSS:3.")) ? 3 : 2;
+    if ((version == 4   ? cvss4_score(vector, &score)
+         : version == 3 ? score3(vector, &score)
+                        : score2(vector, &score)) < 0)
         return -EINVAL;
     *ret_score = score;
     *ret_version = version;

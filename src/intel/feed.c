@@ -91,175 +91,76 @@ void feed_saw_date(struct feed *f, int64_t date)
         f->newest = date;
 }
 
-/* ---- recognition ---- */
+/* ---- what the parsers say ---- */
 
-struct prefix {
-    struct str rest;
-};
-
-static ssize_t prefix_read(void *arg, void *p, size_t n, struct err *e)
+struct str feed_score(struct arena *a, double score)
 {
-    struct prefix *in = arg;
-    if (n > in->rest.n)
-        n = in->rest.n;
-    memcpy(p, in->rest.p, n);
-    in->rest = str_sub(in->rest, n, in->rest.n);
-    return (ssize_t)n;
+    if (!(score >= 0 && score <= 10))
+        return STR("-1");
+    return arena_strf(a, "%d.%d", (int)(score + 0.05), (int)(score * 10 + 0.5) % 10);
 }
 
-struct marks {
-    bool id, modified, schema, affected; /* OSV */
-    bool catalog, kev_entry;             /* KEV */
-    bool nvd_format, nvd_entry, nvd1;    /* NVD */
-    bool distro, repo, alpine_entry;     /* Alpine */
-    bool tracker;                        /* Debian */
-};
-
-static enum feed_kind decide(const struct marks *m)
+enum vuln_severity feed_severity(struct str word)
 {
-    if (m->tracker)
-        return FEED_DEBIAN;
-    if (m->alpine_entry || (m->distro && m->repo))
-        return FEED_ALPINE;
-    if (m->kev_entry || m->catalog)
-        return FEED_KEV;
-    if (m->nvd_entry || m->nvd_format)
-        return FEED_NVD;
-    if (m->nvd1)
-        return FEED_NVD1;
-    if (m->id && (m->modified || m->schema || m->affected))
-        return FEED_OSV;
-    return FEED_UNKNOWN;
+    enum vuln_severity s;
+    word = str_trim(word);
+    if (str_ieq(word, STR("important")))
+        return VULN_HIGH;
+    if (str_ieq(word, STR("unimportant")))
+        return VULN_LOW;
+    return word.n && vuln_severity_parse(word, &s) == 0 ? s : VULN_UNKNOWN;
 }
 
-/* The first key of the first object in the array that comes next. */
-static int first_entry(struct json *j, struct marks *m, struct err *e)
+bool feed_id_ok(struct str s)
 {
-    int t = json_next(j, e);
-    if (t != JSON_ARRAY)
-        return t == JSON_OBJECT ? json_skip(j, e) : t;
-    if ((t = json_next(j, e)) == JSON_OBJECT && (t = json_next(j, e)) == JSON_KEY) {
-        struct str key = json_text(j);
-        bool cve = str_eqc(key, "cve"), cve_id = str_eqc(key, "cveID"), pkg = str_eqc(key, "pkg");
-        if ((t = json_next(j, e)) < 0)
-            return t;
-        m->nvd_entry = m->nvd_entry || (cve && t == JSON_OBJECT); /* CSAF has a string there */
-        m->kev_entry = m->kev_entry || (cve_id && t == JSON_STRING);
-        m->alpine_entry = m->alpine_entry || (pkg && t == JSON_OBJECT);
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~')
+            return false;
+    return s.n > 0 && s.n <= FEED_ID_MAX;
+}
+
+struct str feed_join(struct arena *a, const struct str *v, size_t n)
+{
+    size_t bytes = 0, at = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += v[i].n + 1;
+    char *out = arena_alloc(a, bytes + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (at)
+            out[at++] = ' ';
+        memcpy(out + at, v[i].p, v[i].n);
+        at += v[i].n;
     }
-    while (t >= 0 && json_depth(j) > 1)
-        if ((t = json_next(j, e)) == JSON_END)
-            break;
-    return t;
+    return (struct str){out, at};
 }
 
-static bool is_tracker_id(struct str key)
+void feed_row(struct feed *f, const struct feed_row *row)
 {
-    return str_starts(key, STR("CVE-")) || str_starts(key, STR("TEMP-"));
+    struct arena *a = f->a;
+    struct str space = feed_text(a, row->space);
+    f->name = row->feed;
+    if (!row->name.n || row->name.n > FEED_NAME_MAX || !feed_id_ok(row->id))
+        return;
+    RECORD_WRITE(f->w, SPACE, space, str_c(version_scheme_name(row->scheme)));
+    RECORD_WRITE(f->w, AFFECTED, space, feed_text(a, row->name), row->id, str_c(row->feed), feed_number(a, row->status),
+                 feed_number(a, row->severity), feed_text(a, row->fixed), row->ranges, STR_NONE);
 }
 
-/* {source: {CVE: {..., "releases": {...}}}}: the value of the first source package. */
-static int first_source(struct json *j, struct marks *m, struct err *e)
+void feed_vuln(struct feed *f, const struct feed_vuln *v)
 {
-    int t = json_next(j, e);
-    if (t != JSON_OBJECT)
-        return t == JSON_ARRAY ? json_skip(j, e) : t;
-    while ((t = json_next(j, e)) == JSON_KEY) {
-        bool id = is_tracker_id(json_text(j));
-        if (!id || (t = json_next(j, e)) != JSON_OBJECT) {
-            if (t < 0 || (!id && (t = json_skip(j, e)) < 0))
-                return t;
-            continue;
-        }
-        while ((t = json_next(j, e)) == JSON_KEY) {
-            m->tracker = m->tracker || str_eqc(json_text(j), "releases");
-            if ((t = json_skip(j, e)) < 0)
-                return t;
-        }
-        if (t < 0)
-            return t;
-    }
-    return t;
+    struct arena *a = f->a;
+    f->name = v->feed;
+    if (feed_id_ok(v->id))
+        RECORD_WRITE(f->w, VULN, v->id, str_c(v->feed), feed_text(a, v->aliases), feed_number(a, v->severity),
+                     feed_score(a, v->cvss), feed_text(a, v->vector), feed_number(a, v->published),
+                     feed_title(a, v->title));
 }
 
-static int scalar(struct json *j, bool *mark, const char *want, struct err *e)
+int feed_json_read(struct feed *f, struct json_value **ret, struct err *e)
 {
-    int t = json_next(j, e);
-    if (t == JSON_STRING && (want ? str_eqc(json_text(j), want) : json_text(j).n > 0))
-        *mark = true;
-    return t == JSON_OBJECT || t == JSON_ARRAY ? json_skip(j, e) : t;
-}
-
-static int top_member(struct json *j, struct marks *m, struct err *e)
-{
-    static const struct {
-        const char *key;
-        size_t mark;
-        const char *value;
-    } scalars[] = {
-        {"id", offsetof(struct marks, id), NULL},
-        {"modified", offsetof(struct marks, modified), NULL},
-        {"schema_version", offsetof(struct marks, schema), NULL},
-        {"catalogVersion", offsetof(struct marks, catalog), NULL},
-        {"format", offsetof(struct marks, nvd_format), "NVD_CVE"},
-        {"CVE_data_type", offsetof(struct marks, nvd1), "CVE"},
-        {"distroversion", offsetof(struct marks, distro), NULL},
-        {"reponame", offsetof(struct marks, repo), NULL},
-    };
-    struct str key = json_text(j);
-    for (size_t i = 0; i < ARRAY_LEN(scalars); i++)
-        if (str_eqc(key, scalars[i].key))
-            return scalar(j, (bool *)((char *)m + scalars[i].mark), scalars[i].value, e);
-    if (str_eqc(key, "affected")) {
-        m->affected = true;
-        return json_skip(j, e);
-    }
-    if (str_eqc(key, "vulnerabilities") || str_eqc(key, "packages"))
-        return first_entry(j, m, e);
-    return first_source(j, m, e);
-}
-
-static bool looks_like_json(struct str s)
-{
-    s = str_trim(s);
-    if (s.n < 2 || s.p[0] != '{')
-        return false;
-    s = str_trim(str_sub(s, 1, s.n));
-    return s.n && (s.p[0] == '"' || s.p[0] == '}');
-}
-
-/* By the key of the first line and another one that only these have. */
-static enum feed_kind yaml_kind(struct str s)
-{
-    struct str rest = s, line = STR_NONE;
-    while (str_cut(&rest, '\n', &line) && (!str_trim(line).n || line.p[0] == '#' || str_starts(line, STR("---"))))
-        ;
-    if (str_starts(line, STR("id: ")) &&
-        (str_has(rest, STR("\naffected:")) || str_has(rest, STR("\nmodified:")) || str_starts(rest, STR("modified:"))))
-        return FEED_OSV_YAML;
-    return str_starts(line, STR("distroversion: ")) && str_has(s, STR("\nreponame:")) ? FEED_ALPINE_YAML : FEED_UNKNOWN;
-}
-
-int feed_recognise(struct str prefix, bool whole, enum feed_kind *ret, struct err *e)
-{
-    *ret = FEED_UNKNOWN;
-    if (str_starts(prefix, STR("#model_version:")) || str_starts(prefix, STR("cve,epss,percentile"))) {
-        *ret = FEED_EPSS;
-        return 0;
-    }
-    if ((*ret = yaml_kind(prefix)) != FEED_UNKNOWN || !looks_like_json(prefix))
-        return 0;
-    struct prefix in = {prefix};
-    struct marks m = {0};
-    struct err local = ERR_INIT;
-    _cleanup_(json_closep) struct json *j = json_open(prefix_read, &in, JSON_ANY_KEYS);
-    int t = json_next(j, &local);
-    while (t >= 0 && decide(&m) == FEED_UNKNOWN && (t = json_next(j, &local)) == JSON_KEY)
-        t = top_member(j, &m, &local);
-    *ret = decide(&m);
-    if (*ret == FEED_UNKNOWN && t < 0 && whole)
-        return err_set(e, local.code, "%s", local.msg);
-    return 0;
+    _cleanup_(json_closep) struct json *j = feed_json(f);
+    int r = json_value_read(j, f->a, ret, e);
+    return r < 0 ? r : json_next(j, e);
 }
 
 int feed_parse(enum feed_kind kind, struct feed *f, struct err *e)
@@ -268,24 +169,67 @@ int feed_parse(enum feed_kind kind, struct feed *f, struct err *e)
         int (*parse)(struct feed *, struct err *);
         const char *name;
         uint64_t max;
-    } kinds[] = {
-        [FEED_DEBIAN] = {feed_debian, "debian", UINT64_C(4) << 30},
-        [FEED_ALPINE] = {feed_alpine, "alpine", FEED_DOCUMENT_MAX},
-        [FEED_OSV] = {feed_osv, "osv", FEED_DOCUMENT_MAX},
-        [FEED_NVD] = {feed_nvd, "nvd", UINT64_C(8) << 30},
-        [FEED_NVD1] = {feed_nvd1, "nvd", UINT64_C(8) << 30},
-        [FEED_KEV] = {feed_kev, "kev", UINT64_C(1) << 30},
-        [FEED_EPSS] = {feed_epss, "epss", UINT64_C(1) << 30},
-        [FEED_OSV_YAML] = {feed_osv_yaml, "osv", FEED_DOCUMENT_MAX},
-        [FEED_ALPINE_YAML] = {feed_alpine_yaml, "alpine", FEED_DOCUMENT_MAX},
+    } kinds[FEED_KINDS] = {
+#define X(id, name, parse, max, doc) [FEED_##id] = {parse, name, max},
+        FEEDS(X)
+#undef X
     };
     f->left = kinds[kind].max;
     f->newest = 0;
+    f->name = kinds[kind].name;
     arena_reset(f->a);
     int r = kinds[kind].parse(f, e);
     if (r < 0)
         return r;
     arena_reset(f->a);
-    RECORD_WRITE(f->w, DATE, str_c(kinds[kind].name), feed_number(f->a, f->newest));
+    if (f->name[0])
+        RECORD_WRITE(f->w, DATE, str_c(f->name), feed_number(f->a, f->newest));
     return f->w->code;
+}
+
+int feed_lines(struct feed *f, int (*take)(void *arg, struct str line, size_t number, struct err *e), void *arg,
+               struct err *e)
+{
+    _cleanup_free_ char *block = malloc(65536 + FEED_LINE);
+    size_t n = 0, number = 0;
+    if (!block)
+        abort();
+    for (;;) {
+        ssize_t got = feed_read(f, block + n, 65536, e);
+        if (got < 0)
+            return (int)got;
+        struct str rest = {block, n + (size_t)got}, line;
+        while (rest.n) {
+            ptrdiff_t end = str_chr(rest, '\n');
+            if (end < 0 && got > 0)
+                break;
+            line = str_sub(rest, 0, end < 0 ? rest.n : (size_t)end);
+            rest = str_sub(rest, end < 0 ? rest.n : (size_t)end + 1, rest.n);
+            int r = take(arg, line, ++number, e);
+            if (r < 0)
+                return r;
+        }
+        if (got == 0)
+            return 0;
+        if (rest.n > FEED_LINE)
+            return err_set(e, E2BIG, "line %zu: longer than %d bytes", number + 1, FEED_LINE);
+        memmove(block, rest.p, rest.n);
+        n = rest.n;
+    }
+}
+
+int feed_text_read(struct feed *f, struct str *ret, struct err *e)
+{
+    _cleanup_(buf_fini) struct buf b = BUF_INIT(FEED_DOCUMENT_MAX);
+    for (;;) {
+        char *room = buf_room(&b, 65536);
+        ssize_t n = room ? feed_read(f, room, 65536, e) : buf_check(&b, e);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        b.n += (size_t)n;
+    }
+    *ret = arena_str(f->a, buf_str(&b));
+    return 0;
 }

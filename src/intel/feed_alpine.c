@@ -1,5 +1,6 @@
 /* https://secdb.alpinelinux.org/: {distroversion, reponame, packages: [{pkg: {name: ORIGIN, secfixes: {VERSION:
- * [IDS]}}}]} Version "0": never affected. An entry may hold several ids: "CVE-2020-1 XSA-2", "CVE_2019-1 (+ regression
+ * [IDS]}}}]} Version "0": never
+ * affected. An entry may hold several ids: "CVE-2020-1 XSA-2", "CVE_2019-1 (+ regression
  * fix)". */
 #include "base/cleanup.h"
 #include "intel/feed.h"
@@ -32,6 +33,7 @@ static size_t ids_of(struct arena *a, struct str text, struct str ids[static FEE
 
 struct fix {
     struct str space, name, version;
+    const char *feed;
 };
 
 static void entry_read(struct feed *f, const struct fix *fix, struct str text)
@@ -47,10 +49,10 @@ static void entry_read(struct feed *f, const struct fix *fix, struct str text)
         }
     for (size_t i = 0; i < n; i++)
         if (!cves || str_starts(ids[i], STR("CVE-")))
-            RECORD_WRITE(f->w, AFFECTED, fix->space, fix->name, ids[i], STR("alpine"), feed_number(f->a, VULN_FIXED),
+            RECORD_WRITE(f->w, AFFECTED, fix->space, fix->name, ids[i], str_c(fix->feed), feed_number(f->a, VULN_FIXED),
                          STR("0"), fix->version, STR_NONE, STR_NONE);
     if (cves == 1 && others.n)
-        RECORD_WRITE(f->w, VULN, cve, STR("alpine"), others, STR("0"), STR("-1"), STR_NONE, STR("0"), STR_NONE);
+        RECORD_WRITE(f->w, VULN, cve, str_c(fix->feed), others, STR("0"), STR("-1"), STR_NONE, STR("0"), STR_NONE);
 }
 
 static int package_read(struct feed *f, struct str space, const struct json_value *item, struct err *e)
@@ -62,7 +64,7 @@ static int package_read(struct feed *f, struct str space, const struct json_valu
     if (!fixes || fixes->type != JSON_OBJECT)
         return 0;
     JSON_EACH (fixes, version) {
-        struct fix fix = {space, name, feed_text(f->a, version->key)};
+        struct fix fix = {space, name, feed_text(f->a, version->key), f->name};
         if (version->type != JSON_ARRAY && version->type != JSON_NULL)
             return err_set(e, EBADMSG, "package " STR_FMT ": the fixes of " STR_FMT " are no list", STR_ARG(name),
                            STR_ARG(fix.version));
@@ -74,16 +76,30 @@ static int package_read(struct feed *f, struct str space, const struct json_valu
     return f->w->code;
 }
 
+/* Wolfi and Chainguard have the same layout without releases. */
+static const char *rolling_name(struct str urlprefix)
+{
+    return str_has(urlprefix, STR("wolfi"))        ? "wolfi"
+           : str_has(urlprefix, STR("cgr.dev"))    ? "chainguard"
+           : str_has(urlprefix, STR("chainguard")) ? "chainguard"
+                                                   : NULL;
+}
+
 int feed_alpine_document(struct feed *f, const struct json_value *doc, struct err *e)
 {
     int r;
     struct str branch = json_str(json_get(doc, "distroversion"));
     const struct json_value *packages = json_get(doc, "packages");
-    if (!branch.n || branch.n > 64)
+    const char *rolling = rolling_name(json_str(json_get(doc, "urlprefix")));
+    if ((!branch.n && !rolling) || branch.n > 64)
         return err_set(e, EBADMSG, "no distroversion");
     if (!packages || (packages->type != JSON_ARRAY && packages->type != JSON_NULL))
         return err_set(e, EBADMSG, "no list of packages");
     struct str space = feed_text(f->a, arena_strf(f->a, "alpine/" STR_FMT, STR_ARG(branch)));
+    if (rolling) {
+        space = str_c(rolling);
+        f->name = rolling;
+    }
     RECORD_WRITE(f->w, SPACE, space, STR("apk"));
     JSON_EACH (packages, item)
         if ((r = package_read(f, space, item, e)) < 0)
@@ -93,10 +109,7 @@ int feed_alpine_document(struct feed *f, const struct json_value *doc, struct er
 
 int feed_alpine(struct feed *f, struct err *e)
 {
-    _cleanup_(json_closep) struct json *j = feed_json(f);
     struct json_value *doc;
-    int r = json_value_read(j, f->a, &doc, e);
-    if (r < 0 || (r = json_next(j, e)) < 0)
-        return r;
-    return feed_alpine_document(f, doc, e);
+    int r = feed_json_read(f, &doc, e);
+    return r < 0 ? r : feed_alpine_document(f, doc, e);
 }

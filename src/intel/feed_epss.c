@@ -3,8 +3,6 @@
 #include "base/cleanup.h"
 #include "intel/feed.h"
 
-enum { LINE = 4096 };
-
 static void comment(struct feed *f, struct str line)
 {
     ptrdiff_t at = str_find(line, STR("score_date:"));
@@ -21,8 +19,9 @@ static bool probability(struct str s)
     return str_double(s, &v) == 0 && v >= 0 && v <= 1;
 }
 
-static int take_line(struct feed *f, struct str line, size_t number, struct err *e)
+static int take_line(void *arg, struct str line, size_t number, struct err *e)
 {
+    struct feed *f = arg;
     struct str id, epss, percentile;
     arena_reset(f->a);
     line = str_trim(line);
@@ -39,30 +38,5 @@ static int take_line(struct feed *f, struct str line, size_t number, struct err 
 
 int feed_epss(struct feed *f, struct err *e)
 {
-    _cleanup_free_ char *block = malloc(65536 + LINE);
-    size_t n = 0, number = 0;
-    if (!block)
-        abort();
-    for (;;) {
-        ssize_t got = feed_read(f, block + n, 65536, e);
-        if (got < 0)
-            return (int)got;
-        struct str rest = {block, n + (size_t)got}, line;
-        while (rest.n) {
-            ptrdiff_t end = str_chr(rest, '\n');
-            if (end < 0 && got > 0)
-                break;
-            line = str_sub(rest, 0, end < 0 ? rest.n : (size_t)end);
-            rest = str_sub(rest, end < 0 ? rest.n : (size_t)end + 1, rest.n);
-            int r = take_line(f, line, ++number, e);
-            if (r < 0)
-                return r;
-        }
-        if (got == 0)
-            return 0;
-        if (rest.n > LINE)
-            return err_set(e, E2BIG, "line %zu: longer than %d bytes", number + 1, LINE);
-        memmove(block, rest.p, rest.n);
-        n = rest.n;
-    }
+    return feed_lines(f, take_line, f, e);
 }

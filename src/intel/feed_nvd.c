@@ -1,5 +1,6 @@
 /* NVD API 2.0 (https://nvd.nist.gov/developers/vulnerabilities) and the older feed 1.1: what a CVE is about, how bad,
- * since when. Affected products (CPE) are not taken: guessing packages from them is where false alarms come from. */
+ * since when; of affected products those programs that are known by their bytes (feed_nvd_cpe.c). */
+#include "intel/feed_nvd.h"
 #include "base/cleanup.h"
 #include "intel/feed.h"
 
@@ -43,11 +44,9 @@ static struct str english(const struct json_value *list)
 
 static void tell(struct feed *f, struct str id, const struct score *s, int64_t published, struct str title)
 {
-    struct arena *a = f->a;
-    RECORD_WRITE(f->w, VULN, feed_text(a, id), STR("nvd"), STR_NONE, STR("0"),
-                 s->base < 0 ? STR("-1")
-                             : arena_strf(a, "%d.%d", (int)(s->base + 0.05), (int)(s->base * 10 + 0.5) % 10),
-                 feed_text(a, s->vector), feed_number(a, published), feed_title(a, title));
+    struct feed_vuln v = {.feed = "nvd", .id = id, .cvss = s->base, .vector = s->vector, .published = published};
+    v.title = title;
+    feed_vuln(f, &v);
 }
 
 static int cve_read(struct feed *f, const struct json_value *item, struct err *e)
@@ -65,6 +64,8 @@ static int cve_read(struct feed *f, const struct json_value *item, struct err *e
         if (metric_read(m, metrics[i], &s))
             break;
     tell(f, id, &s, feed_date(f->a, json_str(json_get(cve, "published"))), english(json_get(cve, "descriptions")));
+    JSON_EACH (json_get(cve, "configurations"), configuration)
+        feed_nvd_nodes(f, id, json_get(configuration, "nodes"));
     return f->w->code;
 }
 
@@ -82,6 +83,7 @@ static int cve1_read(struct feed *f, const struct json_value *item, struct err *
     if (!score_read(json_path(impact, "baseMetricV3.cvssV3"), "baseScore", &s))
         score_read(json_path(impact, "baseMetricV2.cvssV2"), "baseScore", &s);
     tell(f, id, &s, feed_date(f->a, json_str(json_get(item, "publishedDate"))), title);
+    feed_nvd_nodes(f, id, json_path(item, "configurations.nodes"));
     return f->w->code;
 }
 
@@ -128,6 +130,17 @@ static int list_read(struct feed *f, const char *list, const char *date,
 int feed_nvd(struct feed *f, struct err *e)
 {
     return list_read(f, "vulnerabilities", "timestamp", cve_read, e);
+}
+
+/* {"cve": {...}}, also below "item" (grype's cache of the API) */
+int feed_nvd_one(struct feed *f, struct err *e)
+{
+    struct json_value *doc;
+    int r = feed_json_read(f, &doc, e);
+    if (r < 0)
+        return r;
+    const struct json_value *item = json_get(doc, "item");
+    return cve_read(f, item ? item : doc, e);
 }
 
 int feed_nvd1(struct feed *f, struct err *e)

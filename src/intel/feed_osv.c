@@ -4,33 +4,34 @@
 #include "intel/ecosystem.h"
 #include "intel/feed.h"
 #include "intel/ranges.h"
+#include "intel/redhat.h"
 
-enum { EVENTS_MAX = 4096, ID_MAX = 128 };
+enum { EVENTS_MAX = 4096, CVES_MAX = 512 };
 
 struct osv {
     struct feed *f;
     struct str id;
     const struct json_value *doc;
+    enum vuln_severity word; /* of a distribution */
 };
 
-static bool id_ok(struct str s)
+/* "UBUNTU-CVE-2021-1" is what Ubuntu says of CVE-2021-1. */
+static struct str plain_cve(struct str id)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return s.n > 0 && s.n <= ID_MAX;
+    ptrdiff_t at = str_find(id, STR("-CVE-"));
+    return at > 0 && feed_is_cve(str_sub(id, (size_t)at + 1, id.n)) ? str_sub(id, (size_t)at + 1, id.n) : id;
 }
 
 /* aliases and upstream (what a distribution's record stands for), separated by blanks */
 static struct str aliases_of(struct arena *a, const struct osv *o)
 {
     static const char *const keys[] = {"aliases", "upstream"};
-    struct buf b = BUF_INIT(FEED_ALIASES_MAX * (ID_MAX + 1));
+    struct buf b = BUF_INIT(FEED_ALIASES_MAX * (FEED_ID_MAX + 1));
     size_t n = 0;
     for (size_t k = 0; k < ARRAY_LEN(keys); k++)
         JSON_EACH (json_get(o->doc, keys[k]), it) {
-            struct str alias = json_str(it);
-            if (!id_ok(alias) || str_eq(alias, o->id) || n == FEED_ALIASES_MAX)
+            struct str alias = plain_cve(json_str(it));
+            if (!feed_id_ok(alias) || str_eq(alias, o->id) || n == FEED_ALIASES_MAX)
                 continue;
             if (n++)
                 buf_putc(&b, ' ');
@@ -143,6 +144,36 @@ static enum vuln_severity row_severity(const struct json_value *it)
     return VULN_UNKNOWN;
 }
 
+static bool of_distribution(enum version_scheme scheme)
+{
+    return scheme == VERSION_DPKG || scheme == VERSION_RPM || scheme == VERSION_APK;
+}
+
+/* The CVEs a distribution's record is about; itself when it names none. */
+static size_t distribution_ids(struct arena *a, const struct osv *o, struct str *ids)
+{
+    static const char *const keys[] = {"aliases", "upstream", "related"};
+    bool erratum = str_starts(o->id, STR("ALSA-")) || str_starts(o->id, STR("RLSA-")) ||
+                   str_starts(o->id, STR("RXSA-")) || str_has(o->id, STR("SUSE-")) || str_starts(o->id, STR("RHSA-"));
+    size_t n = 0;
+    if (feed_is_cve(plain_cve(o->id))) {
+        ids[0] = plain_cve(o->id);
+        return 1;
+    }
+    for (size_t k = 0; k < (erratum ? 3 : 2); k++)
+        JSON_EACH (json_get(o->doc, keys[k]), it) {
+            struct str id = plain_cve(json_str(it));
+            bool have = !feed_is_cve(id);
+            for (size_t i = 0; i < n; i++)
+                have = have || str_eq(ids[i], id);
+            if (!have && n < CVES_MAX)
+                ids[n++] = id;
+        }
+    if (!n)
+        ids[n++] = o->id;
+    return n;
+}
+
 static int affected_read(struct osv *o, const struct json_value *it, struct err *e)
 {
     struct arena *a = o->f->a;
@@ -152,7 +183,7 @@ static int affected_read(struct osv *o, const struct json_value *it, struct err 
     int r = 0;
     if (!ecosystem.n || !name.n) /* records about commits only */
         return 0;
-    if (ecosystem.n > ID_MAX || name.n > 1024)
+    if (ecosystem.n > FEED_ID_MAX || name.n > 1024)
         return err_set(e, EBADMSG, "a package name of %zu bytes", name.n);
     JSON_EACH (json_get(it, "ranges"), range)
         if (r == 0)
@@ -162,18 +193,25 @@ static int affected_read(struct osv *o, const struct json_value *it, struct err 
     versions_of(a, json_get(it, "versions"), &versions);
     if ((r = buf_check(&ranges, e)) < 0 || (r = buf_check(&versions, e)) < 0)
         return r;
+    if (str_starts(ecosystem, STR("Red Hat:"))) /* "Red Hat:enterprise_linux:9::baseos" is the end of a CPE */
+        ecosystem =
+            redhat_space(a, arena_strf(a, "cpe:/a:redhat:" STR_FMT, STR_ARG(str_sub(ecosystem, 8, ecosystem.n))));
+    if (!ecosystem.n)
+        return 0;
     ecosystem = feed_text(a, ecosystem);
     RECORD_WRITE(o->f->w, SPACE, ecosystem, str_c(version_scheme_name(scheme)));
-    if (ranges.n || versions.n)
-        RECORD_WRITE(o->f->w, AFFECTED, ecosystem, feed_text(a, ecosystem_name(a, ecosystem, name)), o->id, STR("osv"),
-                     feed_number(a, VULN_AFFECTED), feed_number(a, row_severity(it)), STR_NONE, buf_str(&ranges),
+    if (!ranges.n && !versions.n)
+        return o->f->w->code;
+    struct str ids[CVES_MAX] = {o->id};
+    enum vuln_severity severity = row_severity(it);
+    size_t n = of_distribution(scheme) ? distribution_ids(a, o, ids) : 1;
+    if (of_distribution(scheme) && severity == VULN_UNKNOWN)
+        severity = o->word;
+    for (size_t i = 0; i < n; i++)
+        RECORD_WRITE(o->f->w, AFFECTED, ecosystem, feed_text(a, ecosystem_name(a, ecosystem, name)), ids[i], STR("osv"),
+                     feed_number(a, VULN_AFFECTED), feed_number(a, severity), STR_NONE, buf_str(&ranges),
                      buf_str(&versions));
     return o->f->w->code;
-}
-
-static struct str score_text(struct arena *a, double score)
-{
-    return score < 0 ? STR("-1") : arena_strf(a, "%d.%d", (int)(score + 0.05), (int)(score * 10 + 0.5) % 10);
 }
 
 static int record_read(struct osv *o, struct err *e)
@@ -182,7 +220,7 @@ static int record_read(struct osv *o, struct err *e)
     int64_t modified = feed_date(a, json_str(json_get(o->doc, "modified")));
     const struct json_value *withdrawn = json_get(o->doc, "withdrawn"), *affected = json_get(o->doc, "affected");
     bool gone = json_str(withdrawn).n > 0;
-    if (!id_ok(o->id))
+    if (!feed_id_ok(o->id))
         return err_set(e, EBADMSG, "no usable id");
     if (affected && affected->type != JSON_ARRAY && affected->type != JSON_NULL)
         return err_set(e, EBADMSG, "affected is no list");
@@ -191,10 +229,15 @@ static int record_read(struct osv *o, struct err *e)
     if (gone)
         return o->f->w->code;
     struct severity s = severity_of(o);
+    const struct json_value *first = affected ? affected->first : NULL;
+    if (of_distribution(ecosystem_scheme(json_str(json_path(first, "package.ecosystem"))))) {
+        o->word = s.word; /* counts for its own packages only */
+        s.word = VULN_UNKNOWN;
+    }
     struct str title = json_str(json_get(o->doc, "summary"));
     if (!title.n)
         title = json_str(json_get(o->doc, "details"));
-    RECORD_WRITE(o->f->w, VULN, o->id, STR("osv"), aliases_of(a, o), feed_number(a, s.word), score_text(a, s.score),
+    RECORD_WRITE(o->f->w, VULN, o->id, STR("osv"), aliases_of(a, o), feed_number(a, s.word), feed_score(a, s.score),
                  feed_text(a, s.vector), feed_number(a, feed_date(a, json_str(json_get(o->doc, "published")))),
                  feed_title(a, title));
     int r = o->f->w->code;
@@ -209,15 +252,12 @@ int feed_osv_document(struct feed *f, const struct json_value *doc, struct err *
 {
     struct osv o = {.f = f, .id = json_str(json_get(doc, "id")), .doc = doc};
     int r = record_read(&o, e);
-    return r < 0 && id_ok(o.id) && e->code != EPIPE ? (err_wrap(e, STR_FMT, STR_ARG(o.id)), r) : r;
+    return r < 0 && feed_id_ok(o.id) && e->code != EPIPE ? (err_wrap(e, STR_FMT, STR_ARG(o.id)), r) : r;
 }
 
 int feed_osv(struct feed *f, struct err *e)
 {
-    _cleanup_(json_closep) struct json *j = feed_json(f);
     struct json_value *doc;
-    int r = json_value_read(j, f->a, &doc, e);
-    if (r < 0 || (r = json_next(j, e)) < 0)
-        return r;
-    return feed_osv_document(f, doc, e);
+    int r = feed_json_read(f, &doc, e);
+    return r < 0 ? r : feed_osv_document(f, doc, e);
 }

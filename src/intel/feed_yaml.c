@@ -111,7 +111,7 @@ static int take(struct arena *a, const yaml_event_t *ev, struct level *l, unsign
     }
 }
 
-static int parse(struct feed *f, struct json_value **ret, struct err *e)
+int feed_yaml_read(struct feed *f, struct json_value **ret, struct err *e)
 {
     _cleanup_(parser_fini) yaml_parser_t p;
     struct input in = {.f = f, .e = e};
@@ -139,13 +139,13 @@ static int parse(struct feed *f, struct json_value **ret, struct err *e)
 int feed_osv_yaml(struct feed *f, struct err *e)
 {
     struct json_value *doc = NULL;
-    int r = parse(f, &doc, e);
+    int r = feed_yaml_read(f, &doc, e);
     return r < 0 ? r : feed_osv_document(f, doc, e);
 }
 
 int feed_alpine_yaml(struct feed *f, struct err *e)
 {
     struct json_value *doc = NULL;
-    int r = parse(f, &doc, e);
+    int r = feed_yaml_read(f, &doc, e);
     return r < 0 ? r : feed_alpine_document(f, doc, e);
 }

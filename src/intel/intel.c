@@ -78,9 +78,8 @@ static int load(struct intel *i, struct err *e)
                      &i->by_package, e)) < 0 ||
         (r = prepare(i, "SELECT feed, aliases, severity, cvss, vector, published, title FROM vuln WHERE id = ?",
                      &i->by_vuln, e)) < 0 ||
-        (r = prepare(
-             i, "SELECT v.id, v.aliases FROM alias a JOIN vuln v ON v.id = a.id AND v.feed = 'osv' WHERE a.alias = ?",
-             &i->by_alias, e)) < 0 ||
+        (r = prepare(i, "SELECT v.id, v.aliases FROM alias a JOIN vuln v ON v.id = a.id WHERE a.alias = ?",
+                     &i->by_alias, e)) < 0 ||
         (r = prepare(i, "SELECT epss FROM score WHERE id = ?", &i->by_score, e)) < 0)
         return r;
     return prepare(i, "SELECT title FROM kev WHERE id = ?", &i->by_kev, e);
@@ -150,17 +149,13 @@ int64_t intel_built(const struct intel *i)
 
 bool intel_covers(const struct intel *i, const struct os_release *os)
 {
-    static const char *const types[] = {"deb", "apk", "rpm"};
     if (!os)
         return true;
     _cleanup_(arena_freep) struct arena *a = arena_new(1 << 20);
-    for (size_t k = 0; k < ARRAY_LEN(types); k++) {
-        struct str spaces[ECOSYSTEM_SPACES];
-        bool by_source;
-        size_t n = ecosystem_spaces(a, str_c(types[k]), os, spaces, &by_source);
-        for (size_t s = 0; s < n; s++)
-            if (map_has(i->spaces, spaces[s]))
-                return true;
-    }
+    struct ecosystem_lookup spaces[ECOSYSTEM_LOOKUPS];
+    size_t n = ecosystem_os_spaces(a, os, spaces);
+    for (size_t s = 0; s < n; s++)
+        if (map_has(i->spaces, spaces[s].space))
+            return true;
     return false;
 }

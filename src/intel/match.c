@@ -24,7 +24,8 @@ struct match {
     struct hit **hits;
     size_t n, cap;
     enum version_scheme scheme;
-    bool by_source;
+    bool os;           /* a package of the operating system */
+    bool subscription; /* the rows are about fixes that this package cannot have */
 };
 
 static bool is_cve(struct str id)
@@ -170,13 +171,11 @@ static int take_scores(struct match *m, struct hit *h, struct str id, struct err
                : database_error(m->intel->database.db, e, "intel database");
 }
 
-/* Aliases of an OSV record live with its vuln row. */
+/* Aliases of a record live with its vuln row. */
 static struct str aliases_of(struct match *m, struct str id, struct str feed)
 {
     sqlite3_stmt *s = m->intel->by_vuln;
     struct str aliases = STR_NONE;
-    if (!str_eqc(feed, "osv"))
-        return aliases;
     sqlite3_reset(s);
     snapshot_bind(s, 1, id);
     while (sqlite3_step(s) == SQLITE_ROW)
@@ -218,11 +217,17 @@ static int take_row(struct match *m, sqlite3_stmt *s, struct str fixed, struct e
 {
     struct str id = snapshot_text(m->a, s, 0), feed = snapshot_text(m->a, s, 1);
     enum vuln_status status = (enum vuln_status)sqlite3_column_int(s, 2);
+    if (status == VULN_NOT_AFFECTED)
+        return 0;
+    if (m->subscription) {
+        fixed = STR_NONE;
+        status = status == VULN_FIXED ? VULN_AFFECTED : status;
+    }
     if (m->n >= HITS_MAX || map_count(m->by_id) >= HITS_MAX)
         return err_set(e, E2BIG, "more than %d advisories for one package", HITS_MAX);
     struct hit *h = hit_for(m, id, aliases_of(m, id, feed));
     take_status(m, h, fixed.n && status == VULN_AFFECTED ? VULN_FIXED : status, fixed);
-    set_severity(h, m->by_source ? 3 : 2, (enum vuln_severity)sqlite3_column_int(s, 3), feed);
+    set_severity(h, m->os ? 3 : 2, (enum vuln_severity)sqlite3_column_int(s, 3), feed);
     if (!h->adv.source.n)
         h->adv.source = feed;
     return 0;
@@ -230,10 +235,19 @@ static int take_row(struct match *m, sqlite3_stmt *s, struct str fixed, struct e
 
 static struct str advisory_address(struct arena *a, const struct advisory *adv)
 {
-    if (str_eqc(adv->source, "debian"))
-        return arena_strf(a, "https://security-tracker.debian.org/tracker/" STR_FMT, STR_ARG(adv->id));
-    if (str_eqc(adv->source, "alpine"))
-        return arena_strf(a, "https://security.alpinelinux.org/vuln/" STR_FMT, STR_ARG(adv->id));
+    static const struct {
+        const char *source, *prefix;
+    } pages[] = {{"debian", "https://security-tracker.debian.org/tracker/"},
+                 {"alpine", "https://security.alpinelinux.org/vuln/"},
+                 {"ubuntu", "https://ubuntu.com/security/"},
+                 {"redhat", "https://access.redhat.com/security/cve/"},
+                 {"oracle", "https://linux.oracle.com/cve/"},
+                 {"suse", "https://www.suse.com/security/cve/"},
+                 {"amazon", "https://explore.alas.aws.amazon.com/"},
+                 {"nvd", "https://nvd.nist.gov/vuln/detail/"}};
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        if (str_eqc(adv->source, pages[i].source))
+            return arena_strf(a, "%s" STR_FMT, pages[i].prefix, STR_ARG(adv->id));
     struct str id = adv->id;
     for (size_t i = 0; i < adv->aliases_n && is_cve(id); i++)
         id = adv->aliases[i];
@@ -260,7 +274,7 @@ static int take_other_names(struct match *m, struct hit *h, struct err *e)
 static int complete(struct match *m, struct hit *h, struct err *e)
 {
     struct advisory *adv = &h->adv;
-    int q = m->by_source ? 0 : take_other_names(m, h, e);
+    int q = take_other_names(m, h, e);
     if (q < 0)
         return q;
     for (size_t i = 0; i <= adv->aliases_n; i++) {
@@ -287,37 +301,6 @@ static int worst_first(const void *p, const void *q)
     return str_cmp(a->id, b->id);
 }
 
-/* 1.2-3+b1 was built again from the source 1.2-3. */
-static struct str without_binnmu(struct str v)
-{
-    size_t n = v.n;
-    while (n && v.p[n - 1] >= '0' && v.p[n - 1] <= '9')
-        n--;
-    return n < v.n && n >= 2 && v.p[n - 1] == 'b' && v.p[n - 2] == '+' ? str_sub(v, 0, n - 2) : v;
-}
-
-/* Debian signs its kernels as packages of their own: linux-signed-amd64 6.1.99+1 is linux 6.1.99-1. */
-static void unsign_linux(struct arena *a, struct str *name, struct str *version)
-{
-    ptrdiff_t plus = str_chr(*version, '+');
-    if (!str_starts(*name, STR("linux-signed-")) || plus < 0)
-        return;
-    char *v = arena_cstr(a, *version);
-    v[plus] = '-';
-    *name = STR("linux");
-    version->p = v;
-}
-
-static const struct space *find_space(const struct intel *i, const struct str *names, size_t n)
-{
-    for (size_t k = 0; k < n; k++) {
-        const struct space *space = map_get(i->spaces, names[k]);
-        if (space)
-            return space;
-    }
-    return NULL;
-}
-
 static int gather(struct match *m, int64_t space, struct str name, struct err *e)
 {
     sqlite3_stmt *s = m->intel->by_package;
@@ -333,11 +316,31 @@ static int gather(struct match *m, int64_t space, struct str name, struct err *e
     sqlite3_reset(s);
     if (q < 0)
         return q;
-    if (r != SQLITE_DONE)
-        return database_error(m->intel->database.db, e, "intel database");
-    for (size_t i = 0; i < m->n && q == 0; i++)
-        q = complete(m, m->hits[i], e);
-    return q;
+    return r == SQLITE_DONE ? 0 : database_error(m->intel->database.db, e, "intel database");
+}
+
+static bool has_subscription(struct str version)
+{
+    return str_has(version, STR("esm"));
+}
+
+static int look_up(struct match *m, const struct ecosystem_lookup *l, size_t n, struct err *e)
+{
+    bool found = false;
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        const struct space *space = map_get(m->intel->spaces, l[i].space);
+        if (!space || (l[i].otherwise && found))
+            continue;
+        found = true;
+        m->scheme = space->scheme;
+        m->version = l[i].version;
+        m->subscription = l[i].subscription && !has_subscription(l[i].version);
+        r = gather(m, space->id, l[i].name, e);
+    }
+    for (size_t i = 0; i < m->n && r == 0; i++)
+        r = complete(m, m->hits[i], e);
+    return r;
 }
 
 static bool is_headers(const struct package *p)
@@ -349,32 +352,25 @@ static bool is_headers(const struct package *p)
 int intel_match(struct intel *i, struct arena *a, const struct package *p, const struct os_release *os,
                 struct advisory **ret, size_t *ret_n, struct err *e)
 {
-    struct str spaces[ECOSYSTEM_SPACES];
-    bool by_source;
-    size_t n = ecosystem_spaces(a, p->type, os, spaces, &by_source);
-    const struct space *space = find_space(i, spaces, n);
-    if (!space) {
+    struct ecosystem_lookup lookups[ECOSYSTEM_LOOKUPS];
+    struct match m = {.intel = i, .a = a};
+    size_t n = ecosystem_lookups(a, p, os, lookups, &m.os);
+    if (!n) {
         *ret = NULL;
         *ret_n = 0;
         return 0;
     }
     _cleanup_(map_freep) struct map *by_id = map_new(2 * HITS_MAX);
-    struct match m = {.intel = i, .a = a, .by_id = by_id, .scheme = space->scheme, .by_source = by_source};
-    m.version = by_source && p->source_version.n ? p->source_version : p->version;
-    struct str name = by_source && p->source_name.n ? p->source_name : ecosystem_name(a, space->name, p->name);
-    if (str_eqc(p->type, "deb")) {
-        m.version = without_binnmu(m.version);
-        unsign_linux(a, &name, &m.version);
-    }
+    m.by_id = by_id;
     pthread_mutex_lock(&i->lock);
-    int r = gather(&m, space->id, name, e);
+    int r = look_up(&m, lookups, n, e);
     pthread_mutex_unlock(&i->lock);
     if (r < 0)
         return r;
     struct advisory *out = arena_array(a, m.n ? m.n : 1, sizeof(*out));
     for (size_t k = 0; k < m.n; k++) {
         out[k] = m.hits[k]->adv;
-        out[k].headers_only = by_source && is_headers(p);
+        out[k].headers_only = m.os && is_headers(p);
     }
     qsort(out, m.n, sizeof(*out), worst_first);
     *ret = out;

@@ -1,5 +1,7 @@
 #include "intel/ranges.h"
 
+#include "intel/constraint.h"
+
 static bool is_start(struct str v)
 {
     return str_eqc(v, "0");
@@ -54,18 +56,45 @@ static bool range_match(struct str *rest, enum version_scheme scheme, struct str
     return inside;
 }
 
+static void take_fix(enum version_scheme scheme, struct str *best, struct str fixed)
+{
+    int order;
+    if (fixed.n && (!best->n || (version_compare(scheme, fixed, *best, &order) == 0 && order < 0)))
+        *best = fixed;
+}
+
+/* Requirements instead of events: vulnerable is what an R holds for (everything, when there is none), but for what a P
+ * (patched) or a U (unaffected) holds for. */
+static bool constraints_match(struct str *rest, enum version_scheme scheme, struct str version, struct str *ret_fixed)
+{
+    bool has_r = false, in_r = false, out = false;
+    struct str line;
+    *ret_fixed = STR_NONE;
+    while (str_cut(rest, '\n', &line) && line.n) {
+        struct str text = str_sub(line, 2, line.n);
+        bool holds = constraint_holds(scheme, text, version);
+        has_r = has_r || line.p[0] == 'R';
+        in_r = in_r || (line.p[0] == 'R' && holds);
+        out = out || (line.p[0] != 'R' && holds);
+        if (line.p[0] == 'P')
+            take_fix(scheme, ret_fixed, constraint_bound(scheme, text, version, true));
+        else if (line.p[0] == 'R' && holds)
+            take_fix(scheme, ret_fixed, constraint_bound(scheme, text, version, false));
+    }
+    return (in_r || !has_r) && !out;
+}
+
 bool ranges_match(struct str ranges, enum version_scheme scheme, struct str version, struct str *ret_fixed)
 {
     bool any = false;
     struct str best = STR_NONE;
     while (ranges.n) {
         struct str fixed;
-        int order;
-        if (!range_match(&ranges, scheme, version, &fixed))
+        bool requirements = ranges.p[0] == 'R' || ranges.p[0] == 'P' || ranges.p[0] == 'U';
+        if (!(requirements ? constraints_match : range_match)(&ranges, scheme, version, &fixed))
             continue;
         any = true;
-        if (fixed.p && (!best.p || (version_compare(scheme, fixed, best, &order) == 0 && order < 0)))
-            best = fixed;
+        take_fix(scheme, &best, fixed);
     }
     *ret_fixed = best;
     return any;

@@ -1,5 +1,7 @@
 /* ranges: the affected versions of an OSV record, as kept in intel.db: one event a line, "I 1.2" introduced, "F 1.4"
- * fixed, "L 1.3" last affected; each range sorted; an empty line between ranges. "I 0" is from the start. */
+ * fixed, "L 1.3" last affected; each range sorted; an empty line between ranges. "I 0" is from the start.
+ * Where a feed speaks in requirements (intel/constraint.h) a range is lines of "R >= 1, < 2" vulnerable, "P ~> 1.2"
+ * patched and "U < 1" unaffected instead. */
 #ifndef BULKHEAD_INTEL_RANGES_H
 #define BULKHEAD_INTEL_RANGES_H
 

@@ -15,6 +15,8 @@ static const char schema[] =
     " severity INTEGER, fixed TEXT, ranges TEXT, versions TEXT);"
     "CREATE TABLE fixed (space TEXT, name TEXT, id TEXT, feed TEXT, status INTEGER, severity INTEGER, fixed TEXT,"
     " PRIMARY KEY (space, name, id, feed)) WITHOUT ROWID;"
+    "CREATE TABLE ranged (space TEXT, name TEXT, id TEXT, feed TEXT, status INTEGER, severity INTEGER, ranges TEXT,"
+    " PRIMARY KEY (space, name, id, feed, ranges)) WITHOUT ROWID;"
     "CREATE TABLE vuln (id TEXT, feed TEXT, rec INTEGER, aliases TEXT, severity INTEGER, cvss REAL, vector TEXT,"
     " published INTEGER, title TEXT, PRIMARY KEY (id, feed, rec)) WITHOUT ROWID;"
     "CREATE TABLE score (id TEXT PRIMARY KEY, epss REAL, percentile REAL) WITHOUT ROWID;"
@@ -29,10 +31,12 @@ static const char *const inserts[] = {
     [STAGE_AFFECTED] =
         "INSERT INTO affected VALUES (?1, ?2, ?3, ?4, ?10, ?11, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), "
         "?7, ?8, ?9)",
-    /* of Alpine the highest fix, of the others the last word */
+    /* of a tracker the last word, of lists of fixes the best one: see better() */
     [STAGE_FIXED] = "INSERT INTO fixed VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), ?7) "
-                    "ON CONFLICT DO UPDATE SET status = excluded.status, severity = excluded.severity, "
-                    "fixed = excluded.fixed WHERE feed <> 'alpine' OR apk_less(fixed, excluded.fixed)",
+                    "ON CONFLICT DO UPDATE SET status = excluded.status, severity = max(severity, excluded.severity), "
+                    "fixed = excluded.fixed WHERE better(feed, status, fixed, excluded.status, excluded.fixed)",
+    [STAGE_RANGED] =
+        "INSERT OR REPLACE INTO ranged VALUES (?1, ?2, ?3, ?4, CAST(?5 AS INTEGER), CAST(?6 AS INTEGER), ?7)",
     [STAGE_VULN] = "INSERT OR REPLACE INTO vuln VALUES (?1, ?2, ?9, ?3, CAST(?4 AS INTEGER), CAST(?5 AS REAL), ?6, "
                    "CAST(?7 AS INTEGER), ?8)",
     [STAGE_SCORE] = "INSERT OR REPLACE INTO score VALUES (?1, CAST(?2 AS REAL), CAST(?3 AS REAL))",
@@ -40,12 +44,33 @@ static const char *const inserts[] = {
         "INSERT OR REPLACE INTO kev VALUES (?1, CAST(?2 AS INTEGER), CAST(?3 AS INTEGER), CAST(?4 AS INTEGER), ?5)",
 };
 
-static void apk_less(sqlite3_context *c, int n, sqlite3_value **v)
+/* Does the second word on the same vulnerability, package and release replace the first? Of secdb the highest fix
+ * counts (an earlier one was not enough), of rpm's errata the lowest ("el9_4" and "el9" have one each), a fix before
+ * none. */
+static void better(sqlite3_context *c, int n, sqlite3_value **v)
 {
-    struct str a = {(const char *)sqlite3_value_text(v[0]), (size_t)sqlite3_value_bytes(v[0])};
-    struct str b = {(const char *)sqlite3_value_text(v[1]), (size_t)sqlite3_value_bytes(v[1])};
-    int order;
-    sqlite3_result_int(c, version_compare(VERSION_APK, a, b, &order) == 0 && order < 0);
+    static const struct {
+        const char *feed;
+        enum version_scheme scheme;
+        int order; /* of the one that counts to the other */
+    } feeds[] = {{"alpine", VERSION_APK, 1},   {"wolfi", VERSION_APK, 1},       {"chainguard", VERSION_APK, 1},
+                 {"redhat", VERSION_RPM, -1},  {"oracle", VERSION_RPM, -1},     {"suse", VERSION_RPM, -1},
+                 {"amazon", VERSION_RPM, -1},  {"alma", VERSION_RPM, -1},       {"rocky", VERSION_RPM, -1},
+                 {"fedora", VERSION_RPM, -1},  {"azure", VERSION_RPM, -1},      {"photon", VERSION_RPM, -1},
+                 {"ubuntu", VERSION_DPKG, -1}, {"debian-list", VERSION_DPKG, 1}};
+    struct str feed = str_c((const char *)sqlite3_value_text(v[0]));
+    struct str a = str_c((const char *)sqlite3_value_text(v[2])), b = str_c((const char *)sqlite3_value_text(v[4]));
+    int had = sqlite3_value_int(v[1]), has = sqlite3_value_int(v[3]), order;
+    bool replace = true;
+    for (size_t i = 0; i < ARRAY_LEN(feeds); i++) {
+        if (!str_eqc(feed, feeds[i].feed))
+            continue;
+        if ((had == VULN_FIXED) != (has == VULN_FIXED))
+            replace = has == VULN_FIXED;
+        else if (had == VULN_FIXED)
+            replace = version_compare(feeds[i].scheme, b, a, &order) == 0 && order == feeds[i].order;
+    }
+    sqlite3_result_int(c, replace);
 }
 
 int stage_open(struct stage *s, const char *output, struct err *e)
@@ -64,7 +89,7 @@ int stage_open(struct stage *s, const char *output, struct err *e)
     close(fd);
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return database_error(s->db, e, "staging");
-    if (sqlite3_create_function_v2(s->db, "apk_less", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, apk_less, NULL, NULL,
+    if (sqlite3_create_function_v2(s->db, "better", 5, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, better, NULL, NULL,
                                    NULL) != SQLITE_OK)
         return database_error(s->db, e, "staging");
     int r = database_exec(s->db, schema, e);
@@ -97,6 +122,11 @@ static int insert(struct stage *s, enum stage_insert what, const struct record *
 
 static int take_affected(struct stage *s, const struct record *r, struct err *e)
 {
+    if (!str_eqc(r->f[3], "osv") && r->f[7].n) {
+        struct record ranged = *r;
+        ranged.f[6] = r->f[7];
+        return insert(s, STAGE_RANGED, &ranged, 7, e);
+    }
     if (!str_eqc(r->f[3], "osv"))
         return insert(s, STAGE_FIXED, r, 7, e);
     if (!s->osv)
@@ -148,7 +178,12 @@ static const char transfer[] =
     "FROM"
     " (SELECT space, name, id, feed, n, status, severity, fixed, ranges, versions FROM stage.affected"
     "  WHERE rec IN (SELECT rec FROM stage.chosen)"
-    "  UNION ALL SELECT space, name, id, feed, 0, status, severity, fixed, '', '' FROM stage.fixed) a"
+    "  UNION ALL SELECT space, name, id, feed, 0, status, severity, fixed, '', '' FROM stage.fixed"
+    "   WHERE feed <> 'debian-list'"
+    "  UNION ALL SELECT space, name, id, 'debian', 0, status, severity, fixed, '', '' FROM stage.fixed"
+    "   WHERE feed = 'debian-list' AND space NOT IN (SELECT space FROM stage.fixed WHERE feed = 'debian')"
+    "  UNION ALL SELECT space, name, id, feed, row_number() OVER (PARTITION BY space, name, id, feed ORDER BY ranges),"
+    "   status, severity, '', ranges, '' FROM stage.ranged) a"
     " JOIN space s ON s.name = a.space ORDER BY s.id, a.name, a.id, a.feed, a.n;"
     "INSERT INTO vuln SELECT id, feed, aliases, severity, cvss, vector, published, title FROM stage.vuln"
     " WHERE rec = 0 OR rec IN (SELECT rec FROM stage.chosen) ORDER BY id, feed;"

@@ -13,6 +13,7 @@ enum stage_insert {
     STAGE_OSV,
     STAGE_AFFECTED,
     STAGE_FIXED,
+    STAGE_RANGED,
     STAGE_VULN,
     STAGE_SCORE,
     STAGE_KEV,
