@@ -129,7 +129,8 @@ struct list {
 __attribute__((format(printf, 2, 3))) static struct ecosystem_lookup *add(struct list *l, const char *fmt, ...)
 {
     va_list ap;
-    struct ecosystem_lookup *at = l->n < ECOSYSTEM_LOOKUPS ? &l->v[l->n++] : arena_new_of(l->a, struct ecosystem_lookup);
+    struct ecosystem_lookup *at =
+        l->n < ECOSYSTEM_LOOKUPS ? &l->v[l->n++] : arena_new_of(l->a, struct ecosystem_lookup);
     va_start(ap, fmt);
     *at = (struct ecosystem_lookup){.space = str_c(arena_vprintf(l->a, fmt, ap))};
     va_end(ap);

@@ -95,8 +95,14 @@ static int first_source(struct json *j, struct marks *m, struct err *e)
     if (t != JSON_OBJECT)
         return t == JSON_ARRAY ? json_skip(j, e) : t;
     while ((t = json_next(j, e)) == JSON_KEY) {
-        m->retire = m->retire || str_eqc(json_text(j), "vulnerabilities");
-        bool id = is_tracker_id(json_text(j));
+        bool id = is_tracker_id(json_text(j)), list = str_eqc(json_text(j), "vulnerabilities");
+        if (list) { /* retire.js */
+            t = json_next(j, e);
+            m->retire = m->retire || t == JSON_ARRAY;
+            if (t < 0 || ((t == JSON_ARRAY || t == JSON_OBJECT) && (t = json_skip(j, e)) < 0))
+                return t;
+            continue;
+        }
         if (!id || (t = json_next(j, e)) != JSON_OBJECT) {
             if (t < 0 || (!id && (t = json_skip(j, e)) < 0))
                 return t;

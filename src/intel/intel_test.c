@@ -355,13 +355,13 @@ static void test_osv(void **state)
     assert_int_equal(match(f, i, package("pypi", "Jinja2", "2.11.2"), NULL, &v), 1);
     assert_true(str_eqc(v[0].id, "CVE-2020-28493") && str_eqc(v[0].fixed, "2.11.3"));
     assert_int_equal(match(f, i, package("pypi", "Jinja2", "2.11.3"), NULL, &v), 0);
-    /* a notice about two CVEs is neither of them */
+    /* a distribution's notice about two CVEs is told as these */
     n = match(f, i, package("deb", "demo", "1.0-1"), &jammy, &v);
     assert_int_equal(n, 2);
     const struct advisory *ubuntu = find(v, n, "CVE-2099-3001");
     assert_non_null(ubuntu);
     assert_int_equal(ubuntu->severity, VULN_MEDIUM);
-    assert_non_null(find(v, n, "DSA-9999-1"));
+    assert_non_null(find(v, n, "CVE-2099-3002"));
     assert_int_equal(match(f, i, package("deb", "demo", "1.0-2ubuntu1"), &jammy, &v), 0);
     /* a kind of package that no feed has */
     assert_int_equal(match(f, i, package("conan", "zlib", "1.0"), NULL, &v), 0);
@@ -610,8 +610,27 @@ static void test_cvss(void **state)
         assert_float_equal(score, cases[k].score, 1e-9);
         assert_int_equal(version, cases[k].version);
     }
+    /* version 4: scores of ae-cvss-calculator */
+    struct fixture *f = *state;
+    struct str text, line, vector, want;
+    struct err e = ERR_INIT;
+    const char *path = arena_printf(f->a, "%s/../vectors/cvss4.tsv", feeds(f->a));
+    assert_int_equal(fs_read(f->a, path, 1 << 20, &text, &e), 0);
+    size_t lines = 0;
+    while (str_cut(&text, '\n', &line) && str_split(line, '\t', &vector, &want)) {
+        double expected, got = -1;
+        int v = 0;
+        assert_int_equal(str_double(want, &expected), 0);
+        assert_int_equal(cvss_score(vector, &got, &v), 0);
+        if (got < expected - 0.01 || got > expected + 0.01)
+            fail_msg(STR_FMT ": %.1f", STR_ARG(line), got);
+        assert_int_equal(v, 4);
+        lines++;
+    }
+    assert_int_equal(lines, 90);
     double score;
     int version;
+    assert_int_equal(cvss_score(STR("CVSS:4.0/AV:N/AC:L"), &score, &version), -EINVAL);
     assert_int_equal(cvss_score(STR("CVSS:3.1/AV:N"), &score, &version), -EINVAL);
     assert_int_equal(cvss_score(STR("high"), &score, &version), -EINVAL);
 }
