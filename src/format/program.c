@@ -61,20 +61,21 @@ static struct str after(struct str mark, struct str bytes)
     }
 }
 
-/* The next text of its own (between NULs) that is a version and begins with `start`. */
-static struct str text(struct str *rest, struct str start)
+/* The next version that ends a text (a NUL follows); linkers let texts share their ends, so that it need not be one of
+ * its own. It begins with `start`, behind a NUL or one of `before`. */
+static struct str text(struct str *rest, struct str start, const char *before)
 {
-    for (;;) {
-        const char *nul = rest->n ? memchr(rest->p, 0, rest->n) : NULL;
-        if (!nul)
-            return STR_NONE;
-        *rest = str_sub(*rest, (size_t)(nul - rest->p) + 1, rest->n);
-        if (!rest->n || !digit(rest->p[0]) || !str_starts(*rest, start))
-            continue;
-        struct str v = version_at(*rest);
-        if (v.n && rest->p[v.n] == '\0')
+    for (char last = 1; rest->n > 0;) {
+        ptrdiff_t at = start.n ? str_find(*rest, start) : str_chr(*rest, '\0') + 1;
+        if (at < (start.n ? 0 : 1))
+            break;
+        last = at > 0 ? rest->p[at - 1] : last;
+        struct str here = str_sub(*rest, (size_t)at, rest->n), v = version_at(here);
+        *rest = start.n ? str_sub(here, 1, here.n) : here;
+        if (v.n && here.p[v.n] == '\0' && (last == '\0' || strchr(before, last)))
             return v;
     }
+    return STR_NONE;
 }
 
 static bool build_of(struct str bytes, struct str version)
@@ -96,7 +97,7 @@ static struct str built(struct str bytes)
 {
     struct str rest = bytes;
     for (int tries = 0; tries < 256; tries++) {
-        struct str v = text(&rest, STR(""));
+        struct str v = text(&rest, STR(""), "");
         if (!v.n || build_of(bytes, v))
             return v;
     }
@@ -122,7 +123,7 @@ bool program_find(struct package_list *list, struct str name, struct str bytes)
             continue;
         struct str rest = bytes;
         struct str v = programs[i].how == AFTER  ? after(programs[i].mark, bytes)
-                       : programs[i].how == TEXT ? text(&rest, digits_of(list->a, name))
+                       : programs[i].how == TEXT ? text(&rest, digits_of(list->a, name), "/-")
                                                  : built(bytes);
         if (!v.n)
             continue;

@@ -2,7 +2,7 @@
  * them. The name is a str_glob(). How the version stands there:
  *
  *   AFTER   right behind the mark
- *   TEXT    a text of its own that begins with the file name's digits: python3.11 -> "3.11.2"
+ *   TEXT    the end of a text, beginning with the file name's digits: python3.11 -> "3.11.2"
  *   BUILD   a text of its own that is repeated as the beginning of the build's identity */
 PROGRAM("busybox", "busybox*", "BusyBox v", AFTER)
 PROGRAM("curl", "curl", "curl/", AFTER)

@@ -2,12 +2,45 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "format/apkdb.h"
+#include "format/cargo.h"
+#include "format/composer.h"
 #include "format/deb822.h"
+#include "format/golang.h"
+#include "format/java.h"
+#include "format/npm.h"
+#include "format/nuget.h"
+#include "format/pypi.h"
 #include "format/rpmdb.h"
+#include "format/rubygems.h"
 #include "scan/layer.h"
 
 typedef int analyze_fn(struct package_list *list, struct str path, struct str content, struct layer_file *ret,
                        struct err *e);
+
+/* Parsers that give packages and nothing else. */
+#define PACKAGES(parser)                                                                                               \
+    static int analyze_##parser(struct package_list *list, struct str path, struct str content,                        \
+                                struct layer_file *ret, struct err *e)                                                 \
+    {                                                                                                                  \
+        return parser(list, path, content, e);                                                                         \
+    }
+PACKAGES(npm_installed)
+PACKAGES(npm_lock)
+PACKAGES(npm_yarn)
+PACKAGES(npm_pnpm)
+PACKAGES(pypi_metadata)
+PACKAGES(pypi_requirements)
+PACKAGES(pypi_lock)
+PACKAGES(pypi_pipfile)
+PACKAGES(rubygems_spec)
+PACKAGES(rubygems_lock)
+PACKAGES(java_archive)
+PACKAGES(golang_mod)
+PACKAGES(cargo_lock)
+PACKAGES(composer_packages)
+PACKAGES(nuget_deps)
+PACKAGES(nuget_lock)
+#undef PACKAGES
 
 static int analyze_dpkg(struct package_list *list, struct str path, struct str content, struct layer_file *ret,
                         struct err *e)
@@ -178,6 +211,7 @@ int layer_file_parse(struct arena *a, struct str path, struct str content, struc
     ret->packages = list.v;
     ret->packages_n = list.n;
     for (size_t i = 0; i < ret->packages_n; i++)
-        ret->packages[i].path = path;
+        if (ret->packages[i].path.n == 0) /* else it is inside of this one */
+            ret->packages[i].path = path;
     return 0;
 }
