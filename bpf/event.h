@@ -29,7 +29,9 @@
     X(none) X(drift) X(fileless) X(scripts) X(process_allow) X(process_deny) X(process_users)                          \
     X(escalation) X(namespaces) X(ptrace) X(mount) X(modules) X(bpf) X(io_uring)                                       \
     X(egress) X(ingress) X(raw) X(metadata) X(known_bad) X(shells) X(scans) X(tunnels) X(mining)                       \
-    X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)
+    X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)                                                          \
+    X(capabilities) X(credentials) X(setuid_files) X(keyring) X(perf) X(userfaultfd) X(compat) X(escape)               \
+    X(files) X(syscalls)
 // clang-format on
 enum bh_control {
 #define BH_X(n) BH_CONTROL_##n,
@@ -37,6 +39,7 @@ enum bh_control {
 #undef BH_X
         BH_CONTROLS,
 };
+#define BH_CONTROLS_MAX 48 /* room in struct bh_policy, so that one more control changes no layout */
 
 enum bh_type {
     BH_EXEC = 1,
@@ -57,6 +60,8 @@ enum bh_type {
     BH_SOCKET, /* a raw, packet or exotic socket made */
     BH_SIGNAL, /* sent to a process of another container */
     BH_IPC,    /* memory shared with, or a local socket of, another container */
+    BH_CHANGE, /* a name or its inode: created, removed, renamed, linked, mode, owner (arg[0]: enum bh_change) */
+    BH_CALL,   /* a system call that a control names and that has no type of its own */
     BH_TYPES,
 };
 
@@ -88,6 +93,31 @@ enum bh_file_flags {
     BH_FILE_UNRESOLVED = 1 << 12, /* the file could not be looked at in time (see docs/kernel-hooks.md) */
     BH_FILE_MPROTECT = 1 << 13,   /* an existing mapping was made executable */
     BH_FILE_OTHER_NS = 1 << 14,   /* judged in a mount namespace that is not the container's first one */
+    BH_FILE_SETID = 1 << 15,      /* it has, or would have got, a set-uid or set-gid bit or file capabilities */
+};
+
+/* What a name or inode was changed by. */
+enum bh_change {
+    BH_CHANGE_CREATE = 1,
+    BH_CHANGE_REMOVE,
+    BH_CHANGE_RENAME, /* path: the old name; arg[2] = 1: the new one */
+    BH_CHANGE_LINK,
+    BH_CHANGE_MODE,
+    BH_CHANGE_OWNER,
+    BH_CHANGE_TRUNCATE,
+    BH_CHANGE_XATTR,
+    BH_CHANGES,
+};
+
+/* Ways out of a container, in arg[3] of events of the control `escape`. */
+enum bh_escape {
+    BH_ESCAPE_HOOK = 1, /* a file by which the kernel is made to run or reveal something: core_pattern, release_agent */
+    BH_ESCAPE_DEVICE,   /* a block device, /dev/mem, ports: made or opened */
+    BH_ESCAPE_ENGINE,   /* the socket of a container engine */
+    BH_ESCAPE_HOST,     /* a process outside of the container: its /proc/PID/root, cwd, exe, fd, mem, environ */
+    BH_ESCAPE_HANDLE,   /* a file opened by its handle */
+    BH_ESCAPE_RUNTIME,  /* the container runtime's own program, for writing */
+    BH_ESCAPES,
 };
 
 enum bh_truncated {
@@ -176,19 +206,27 @@ struct bh_event {
     __u8 data[BH_DATA];
 };
 /* arg[] by type:
- *   mmap       0 address, 1 length, 2 prot
- *   open       0 open flags
- *   ptrace     0 request (or -1 for process_vm_writev, -2 /proc/PID/mem), 1 target pid in the initial namespace (0
- * unknown) namespace  0 CLONE_NEW* flags, 1 = 1 for setns (entered), 0 created bpf        0 command io_uring   0
- * entries mount      0 flags, path = target where known exit       0 exit code as wait() gives it
+ * - mmap: 0 address, 1 length, 2 prot
+ * - open: 0 open flags
+ * - ptrace: 0 request (or -1 process_vm_writev, -2 process_vm_readv), 1 target pid (0 unknown)
+ * - namespace: 0 CLONE_NEW* flags, 1 = 1 for setns (entered), 0 created
+ * - bpf: 0 command
+ * - io_uring: 0 entries
+ * - mount: 0 flags, path = target where known
+ * - exit: 0 exit code as wait() gives it
+ * - change: 0 enum bh_change, 1 new mode or owner, 2 see there
+ * - call: 0, 1 the first two arguments
+ * - control escape, any type: 3 enum bh_escape
  */
 
 struct bh_policy {
-    __u8 mode;                /* enum bh_mode */
-    __u8 action[BH_CONTROLS]; /* enum bh_action by control */
+    __u8 mode; /* enum bh_mode */
     __u8 users_n;
-    __u32 flags; /* enum bh_policy_flags */
-    __u32 pad;
+    __u8 pad[6];
+    __u8 action[BH_CONTROLS_MAX]; /* enum bh_action by control */
+    __u32 flags;                  /* enum bh_policy_flags */
+    __u32 pad2;
+    __u64 caps; /* with BH_POLICY_CAPS: those that may be held and used */
     __u64 revision;
     __u64 image;           /* novelty is kept by this: a hash of the image id; 0: by container id */
     __u64 set;             /* lists of this container in `paths` and `globs` */
@@ -201,9 +239,23 @@ enum bh_policy_flags {
     BH_POLICY_EXEC_FROM = 1 << 3,
     BH_POLICY_USERS = 1 << 4,
     BH_POLICY_TELL_ALL = 1 << 5, /* tell every exec, not only new ones */
+    BH_POLICY_FILES = 1 << 6,    /* files.deny, read_only or watch is present: opens are judged */
+    BH_POLICY_CAPS = 1 << 7,     /* a list of capabilities is present, maybe empty */
+    BH_POLICY_SEALED = 1 << 8,   /* the guard closed the 32-bit entry by seccomp at the start */
+    BH_POLICY_CONTENT = 1 << 9,  /* lists name programs by the SHA-256 of their content */
 };
 
-enum bh_list { BH_LIST_ALLOW, BH_LIST_DENY, BH_LIST_DRIFT_ALLOW, BH_LIST_EXEC_FROM, BH_LISTS };
+enum bh_list {
+    BH_LIST_ALLOW,
+    BH_LIST_DENY,
+    BH_LIST_DRIFT_ALLOW,
+    BH_LIST_EXEC_FROM,
+    BH_LIST_FILES_DENY,
+    BH_LIST_FILES_READ_ONLY,
+    BH_LIST_FILES_WATCH,
+    BH_LIST_FILES_ABOVE,
+    BH_LISTS
+};
 struct bh_path_key {
     __u64 set;
     __u32 list;
@@ -228,7 +280,11 @@ struct bh_container {
     __u32 overlay; /* 1: the root is an overlay, drift can be told */
     __u32 pid;     /* first process, in the initial pid namespace */
     __u64 started; /* ns of boot time */
+    __u64 caps;    /* what its first program was permitted */
 };
+
+/* CAP_DAC_READ_SEARCH, SYS_MODULE, SYS_RAWIO, SYS_PTRACE, SYS_ADMIN: whoever has one reaches the kernel's own files. */
+#define BH_ADMIN_CAPS (1u << 2 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 21)
 
 struct bh_config { /* map `config`, one element */
     __u32 layout;

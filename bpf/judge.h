@@ -89,7 +89,7 @@ static __always_inline void judge_load(struct scratch *s, const char *id_, __u64
  * container's counts too, and its container is remembered: the exec of the first program. */
 __noinline int judge_open(__u32 entered_only)
 {
-    __u32 slot = 0;
+    __u32 slot = 0, zero = 0;
     __u64 cgroup = 0;
     struct task_struct *t = bpf_get_current_task_btf();
     struct task_state *st = task_state(t);
@@ -103,9 +103,12 @@ __noinline int judge_open(__u32 entered_only)
     if (!s)
         return -1;
     s->inside = 1;
+    s->fresh = 0;
     judge_load(s, id, cgroup);
-    if (entered)
+    if (entered) {
+        st->scope = s->policy.image ? s->policy.image : id_hash(s->ev.id);
         return slot;
+    }
 
     struct dentry *root = READ(t, fs, root.dentry), *theirs = READ(t, real_parent, fs, root.dentry);
     __u32 dev = READ(root, d_sb, s_dev);
@@ -121,8 +124,15 @@ __noinline int judge_open(__u32 entered_only)
         s->container.mnt_ns = READ(t, nsproxy, mnt_ns, ns.inum);
         s->container.overlay = READ(root, d_sb, s_magic) == OVERLAYFS_MAGIC;
         s->container.pid = READ(t, tgid);
+        s->container.caps = cap_bits((void *)READ(t, cred) + bpf_core_field_offset(struct cred, cap_permitted));
         s->container.started = READ(t, group_leader, start_boottime);
-        bpf_map_update_elem(&containers, s->ev.id, &s->container, BPF_NOEXIST);
+        if (!bpf_map_update_elem(&containers, s->ev.id, &s->container, BPF_NOEXIST) &&
+            !(s->policy.flags & BH_POLICY_SEALED)) {
+            __u32 *n = bpf_map_lookup_elem(&changes, &zero);
+            if (n)
+                __sync_fetch_and_add(n, 1);
+            s->fresh = 1;
+        }
     }
     st = bpf_task_storage_get(&tasks, t, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
     if (st)
@@ -244,7 +254,7 @@ static __always_inline bool judge_tells(struct scratch *s, __u64 object, __u64 o
         e->why = BH_WHY_CONTROL;
         return novel(s, own, object, object2, e->type | (e->control << 8), 60 * NSEC);
     }
-    if (e->type == BH_EXEC && (s->policy.flags & BH_POLICY_TELL_ALL)) {
+    if (e->type == BH_EXEC && (s->fresh || (s->policy.flags & BH_POLICY_TELL_ALL))) {
         e->why = BH_WHY_ASKED;
         return true;
     }
@@ -252,12 +262,12 @@ static __always_inline bool judge_tells(struct scratch *s, __u64 object, __u64 o
     return novel(s, s->policy.image ? s->policy.image : own, object, object2, e->type, 0);
 }
 
-/* Telemetry that was told already: asked before the work of filling an event. */
-static __always_inline bool judge_seen(struct scratch *s, __u32 type, __u64 object, __u64 object2)
+/* Telemetry that was told already: asked before anything else is done about it. */
+static __always_inline bool judge_seen(__u32 type, __u64 object, __u64 object2)
 {
-    __u64 image = s->policy.image;
-    struct novel_key k = {.scope = image ? image : id_hash(s->ev.id), .object = object, .object2 = object2, .op = type};
-    return bpf_map_lookup_elem(&novelty, &k) != NULL;
+    struct task_state *st = task_state(bpf_get_current_task_btf());
+    struct novel_key k = {.scope = st ? st->scope : 0, .object = object, .object2 = object2, .op = type};
+    return k.scope && bpf_map_lookup_elem(&novelty, &k);
 }
 
 __noinline int judge_send(__u32 slot, __u64 object, __u64 object2)
@@ -276,6 +286,16 @@ __noinline int judge_send(__u32 slot, __u64 object, __u64 object2)
             novel_undo(s->policy.image ? s->policy.image : own, object, object2, e->type);
     }
     return 0;
+}
+
+static __always_inline struct file *file_of_fd(struct task_struct *t, __u64 fd)
+{
+    struct fdtable *fdt = READ(t, files, fdt);
+    struct file **slots = READ(fdt, fd), *f = NULL;
+    if ((__u32)fd >= READ(fdt, max_fds))
+        return NULL;
+    bpf_probe_read_kernel(&f, sizeof(f), slots + (__u32)fd);
+    return f;
 }
 
 #endif

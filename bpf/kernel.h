@@ -80,6 +80,9 @@ struct fdtable {
     struct file **fd;
 };
 struct files_struct {
+    struct {
+        int counter;
+    } count;
     struct fdtable *fdt;
 };
 struct fs_struct {
@@ -122,6 +125,7 @@ struct uid_gid_map {
 };
 struct user_namespace {
     struct ns_common ns;
+    int level;
     struct uid_gid_map uid_map;
 };
 struct mnt_namespace {
@@ -150,7 +154,7 @@ struct kernel_cap { /* kernel_cap_t: two words of 32 bits before 6.3, one of 64 
     __u64 val;
 };
 struct cred {
-    kuid_t uid, euid;
+    kuid_t uid, euid, suid;
     kgid_t gid, egid;
     struct kernel_cap cap_permitted, cap_effective;
     struct user_namespace *user_ns;
@@ -226,6 +230,8 @@ struct sockaddr {
 #define FMODE_NOACCOUNT    (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
 #define S_IFMT             00170000
 #define S_IFREG            0100000
+#define S_IFBLK            0060000
+#define S_IFCHR            0020000
 #define S_IFSOCK           0140000
 #define PROT_READ          1
 #define PROT_WRITE         2

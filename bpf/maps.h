@@ -24,12 +24,16 @@ struct ident { /* is this cgroup a container's, and whose */
 /* State of a task in a container; none for tasks of the host. */
 struct task_state {
     __u32 flags;
-    __u32 pending; /* an executable mapping to look at again when mmap returns */
+    __u32 pending; /* what is looked at again when the call returns (return.h) */
+    __u64 scope;   /* of novelty: its image, else its container; 0 not known yet */
+    __u64 caps;    /* credentials as last seen: they never grow between two execs (creds.h) */
+    __u32 uid, euid, suid, user_ns;
 };
-#define TASK_ENTERED                                                                                                   \
-    1                 /* it, or an ancestor, has run a program inside: engine's set-up code before that is not judged */
-#define TASK_DOOMED 2 /* killed at its next system call */
-#define TASK_TOLD   4 /* its exec was told, so its exit is */
+enum task_flags {
+    TASK_ENTERED = 1, /* it, or an ancestor, has run a program inside: the engine's set-up code before is not judged */
+    TASK_TOLD = 2,    /* its exec was told, so its exit is */
+    TASK_CREDS = 4,   /* its credentials are noted */
+};
 
 struct novel_key {
     __u64 scope, object, object2;
@@ -58,7 +62,7 @@ struct scratch {
     __u32 data_n;
     __u32 inside;
     __u32 glob_i, glob_list;
-    __u32 pad;
+    __u32 fresh;               /* first program of a container that no guard sealed: told, so that the agent wakes */
     char text[PATH_BUF + 512]; /* the path again, from index 0, NUL behind */
 };
 struct scratch_busy {
@@ -96,6 +100,7 @@ MAP(LRU_HASH, 65536, struct novel_key, struct novel, novelty);
 MAP(PERCPU_ARRAY, 4, __u32, struct scratch, scratches);
 MAP(PERCPU_ARRAY, 1, __u32, struct scratch_busy, scratch_busy);
 MAP(PERCPU_ARRAY, 2, __u32, struct bh_loss, losses);
+MAP(ARRAY, 2, __u32, __u32, changes); /* 0: containers made that no guard sealed; 1: policies written: demand.h */
 MAP_LAZY(TASK_STORAGE, 0, int, struct task_state, tasks);
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -1,7 +1,7 @@
 /* network: connections made, accepted and waited for. Told once for an image, program and remote end; not judged yet.
  * net_lsm_* belong to the lsm tier, net_trace_* to the trace tier.
  */
-#include "judge.h"
+#include "return.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -24,94 +24,88 @@ static __always_inline void addr_of_sock(struct bh_addr *a, struct sock *sk, boo
     }
 }
 
-/* The other end is in the event's peer; of a unix socket the name is in text[]. Only inet and unix ones are told. */
-__noinline int tell_net(__u32 slot, __u32 type)
+#define UNIX_NAME 112
+
+/* The remote end, or the local one; of a unix socket its name (UNIX_NAME bytes; NULL: it has none). Once for an image,
+ * program and end. Only inet and unix sockets are told. */
+static __always_inline void tell_net(__u32 type, struct bh_addr *a, const char *name)
 {
-    struct scratch *s = scratch_at(slot);
-    if (!s)
-        return 0;
-    struct bh_addr *a = &s->ev.peer;
     if (a->family != AF_INET && a->family != AF_INET6 && a->family != AF_UNIX)
-        return 0;
+        return;
     __u64 w[2];
     __builtin_memcpy(w, a->addr, 16);
     struct task_struct *t = bpf_get_current_task_btf();
     __u64 object = w[0] * 31 + w[1] + ((__u64)a->family << 48);
     __u64 object2 = READ(t, mm, exe_file, f_inode, i_ino) << 20 | (type == BH_ACCEPT ? a->local_port : a->port);
-    if (a->family == AF_UNIX) {
+    if (a->family == AF_UNIX && name) {
         object = 0;
-        for (int i = 0; i < 108; i++)
-            object = object * 31 + (__u8)s->text[i];
+        for (int i = 0; i < 14; i++)
+            object = object * 31 + ((const __u64 *)name)[i];
     }
-    if (judge_seen(s, type, object, object2))
-        return 0;
-    struct bh_addr peer = *a;
+    __u32 slot = 0;
+    if (judge_seen(type, object, object2))
+        return;
+    struct scratch *s = judge_begin(&slot, true);
+    if (!s)
+        return;
     tell_begin(slot, type);
-    *a = peer;
+    s->ev.peer = *a;
     judge_acts(s, BH_LEVEL_DETECT);
-    if (!judge_tells(s, object, object2))
-        return 0;
-    if (a->family == AF_UNIX) {
-        __u32 at = s->data_n & (BH_DATA - 1);
-        long n = bpf_probe_read_kernel_str(&s->ev.data[at], 108, s->text[0] ? s->text : s->text + 1);
-        if (n > 1) {
-            s->data_n = at + ((n - 1) & 127);
-            s->ev.path = tell_span(s, at);
+    if (judge_tells(s, object, object2)) {
+        if (a->family == AF_UNIX && name) {
+            __u32 at = s->data_n & (BH_DATA - 1);
+            __u64 skip = !name[0];
+            asm volatile("" : "+r"(skip)); /* no arithmetic by "or" on a pointer */
+            long len = bpf_probe_read_kernel_str(&s->ev.data[at], 108, name + skip);
+            if (len > 1) {
+                s->data_n = at + ((len - 1) & 127);
+                s->ev.path = tell_span(s, at);
+            }
         }
+        tell_exe(s, slot);
+        judge_send(slot, object, object2);
     }
-    tell_exe(s, slot);
-    return judge_send(slot, object, object2);
+    scratch_give(slot);
 }
 
 static __always_inline void told_sock(__u32 type, struct sock *sk, bool remote)
 {
-    __u32 slot = 0;
-    struct scratch *s = judge_begin(&slot, true);
-    if (!s)
-        return;
-    __builtin_memset(&s->ev.peer, 0, sizeof(s->ev.peer));
-    addr_of_sock(&s->ev.peer, sk, remote);
-    s->ev.peer.protocol = (__u8)READ(sk, sk_protocol);
-    tell_net(slot, type);
-    scratch_give(slot);
+    struct bh_addr a = {};
+    addr_of_sock(&a, sk, remote);
+    a.protocol = (__u8)READ(sk, sk_protocol);
+    tell_net(type, &a, NULL);
 }
 
-/* A sockaddr, of the kernel or of the caller, into peer and text[]. */
+/* A sockaddr, of the kernel or of the caller. */
 static __always_inline void told_addr(__u32 type, struct sock *sk, const void *sa, __u32 len, bool user)
 {
-    __u32 slot = 0;
-    __u16 family = 0;
+    char name[UNIX_NAME] = {};
+    struct bh_addr addr = {}, *a = &addr;
     if (len < 2)
         return;
-    struct scratch *s = judge_begin(&slot, true);
-    if (!s)
-        return;
-    __builtin_memset(&s->ev.peer, 0, sizeof(s->ev.peer));
-    __u64 *zero = (void *)s->text;
-    for (int i = 0; i < 15; i++)
-        zero[i] = 0;
-    len = len > 110 ? 110 : len;
+    if (len > 110)
+        len = 110;
+    asm volatile("" : "+r"(len)); /* the verifier wants to see the mask */
     if (user)
-        bpf_probe_read_user(s->text, len & 127, sa);
+        bpf_probe_read_user(name, len & 127, sa);
     else
-        bpf_probe_read_kernel(s->text, len & 127, sa);
-    __u8 *raw = (void *)s->text;
-    struct bh_addr *a = &s->ev.peer;
-    a->family = family = raw[0] | (__u16)raw[1] << 8;
+        bpf_probe_read_kernel(name, len & 127, sa);
+    __u8 *raw = (void *)name;
+    a->family = raw[0] | (__u16)raw[1] << 8;
     a->protocol = (__u8)READ(sk, sk_protocol);
-    if (family == AF_INET || family == AF_INET6) {
+    if (a->family == AF_INET || a->family == AF_INET6) {
         a->port = (__u16)raw[2] << 8 | raw[3];
-        if (family == AF_INET)
+        if (a->family == AF_INET)
             __builtin_memcpy(a->addr, raw + 4, 4);
         else
             __builtin_memcpy(a->addr, raw + 8, 16);
-    } else if (family == AF_UNIX) {
-        __u64 *w = (void *)s->text;
-        for (int i = 0; i < 14; i++) /* the name alone, from index 0 */
+    } else if (a->family == AF_UNIX) {
+        __u64 *w = (void *)name;
+        for (int i = 0; i < 13; i++) /* the name alone, from index 0 */
             w[i] = w[i] >> 16 | w[i + 1] << 48;
+        w[13] >>= 16;
     }
-    tell_net(slot, type);
-    scratch_give(slot);
+    tell_net(type, a, name);
 }
 
 /* ---- lsm ---- */
@@ -162,12 +156,7 @@ struct sys_exit {
 
 static __always_inline struct sock *sock_of_fd(__u64 fd)
 {
-    struct task_struct *t = bpf_get_current_task_btf();
-    struct fdtable *fdt = READ(t, files, fdt);
-    struct file **slots = READ(fdt, fd), *f = NULL;
-    if ((__u32)fd >= READ(fdt, max_fds))
-        return NULL;
-    bpf_probe_read_kernel(&f, sizeof(f), slots + (__u32)fd);
+    struct file *f = file_of_fd(bpf_get_current_task_btf(), fd);
     if (!f || (READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
         return NULL;
     struct socket *sock = READ(f, private_data);
@@ -204,22 +193,53 @@ int net_trace_listen(struct sys_enter *ctx)
     return 0;
 }
 
-static __always_inline int accepted(struct sys_exit *ctx)
+static __always_inline void accepted(__s64 fd)
 {
-    struct sock *sk = ctx->ret >= 0 && task_entered() ? sock_of_fd(ctx->ret) : NULL;
+    struct sock *sk = fd >= 0 ? sock_of_fd(fd) : NULL;
     if (sk)
         told_sock(BH_ACCEPT, sk, true);
+}
+
+static int on_accept_returns(struct bpf_map *map, void *key, struct returning *r)
+{
+    accepted(at_result(bpf_get_current_task_btf()));
+    return returned();
+}
+
+SEC("tp/syscalls/sys_enter_accept")
+int net_trace_accept(struct sys_enter *ctx)
+{
+    if (task_entered())
+        at_return(bpf_get_current_task_btf(), PENDING_ACCEPT, 0, 0, (task_work_fn)on_accept_returns);
+    return 0;
+}
+
+SEC("tp/syscalls/sys_enter_accept4")
+int net_trace_accept4(struct sys_enter *ctx)
+{
+    if (task_entered())
+        at_return(bpf_get_current_task_btf(), PENDING_ACCEPT, 0, 0, (task_work_fn)on_accept_returns);
+    return 0;
+}
+
+static __always_inline int accept_exits(struct sys_exit *ctx)
+{
+    struct task_state *st = task_state(bpf_get_current_task_btf());
+    if (st && st->pending == PENDING_ACCEPT) {
+        st->pending = 0;
+        accepted(ctx->ret);
+    }
     return 0;
 }
 
 SEC("tp/syscalls/sys_exit_accept")
-int net_trace_accept(struct sys_exit *ctx)
+int exit_accept(struct sys_exit *ctx)
 {
-    return accepted(ctx);
+    return accept_exits(ctx);
 }
 
 SEC("tp/syscalls/sys_exit_accept4")
-int net_trace_accept4(struct sys_exit *ctx)
+int exit_accept4(struct sys_exit *ctx)
 {
-    return accepted(ctx);
+    return accept_exits(ctx);
 }

@@ -19,7 +19,7 @@ static __always_inline void told_open(struct file *file)
     struct bh_file facts;
     file_facts(inode, &s->container, &facts);
     __u64 object = READ(p, dentry, d_parent, d_inode, i_ino), object2 = facts.flags & ~(BH_FILE_UPPER | BH_FILE_LOWER);
-    if (!judge_seen(s, BH_OPEN, object, object2)) {
+    if (!judge_seen(BH_OPEN, object, object2)) {
         tell_begin(slot, BH_OPEN);
         s->ev.arg[0] = READ(file, f_flags);
         s->ev.file = facts;

@@ -1,86 +1,48 @@
-/* trace: the trace tier's look at system calls. One program on the raw entry, because that one sees 32-bit entry too
- * (the tracepoints of single calls do not), and costs other calls no more than a table look-up.
+/* trace: the trace tier's look at system calls. Each watched call (calls.tbl.h) has a tracepoint of its own, which
+ * costs other calls some ns; these do not see 32-bit entry, so compat_enter on the raw entry is attached while a
+ * container may use that one (src/runtime/demand.h).
  *
  * SIGKILL here means: the call may still run, its caller does not. That is prevention for what only hands something
  * to the caller (executable memory, descriptors, another namespace), not for what the call does to others; the
  * table of levels (src/runtime/doctor.c) tells which is which.
  */
-#include "judge.h"
+#include "call.h"
+#include "creds.h"
 #include "open.h"
+#include "return.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-enum op {
-    OP_MMAP = 1,
-    OP_OLD_MMAP,
-    OP_MPROTECT,
-    OP_PTRACE,
-    OP_VM_WRITE,
-    OP_MOUNT,
-    OP_SETNS,
-    OP_UNSHARE,
-    OP_CLONE,
-    OP_CLONE3,
-    OP_MODULE,
-    OP_BPF,
-    OP_IO_URING,
-    OP_CREDS,
-};
-
-/* op by number of the call, in the 64-bit table and in the 32-bit one; arg is the argument that says how. */
-static const __u8 ops64[512] = {
-    [9] = OP_MMAP,       [10] = OP_MPROTECT,
-    [329] = OP_MPROTECT, [101] = OP_PTRACE,
-    [311] = OP_VM_WRITE, [438] = OP_PTRACE /* pidfd_getfd */,
-    [165] = OP_MOUNT,    [155] = OP_MOUNT,
-    [429] = OP_MOUNT,    [428] = OP_MOUNT,
-    [430] = OP_MOUNT,    [432] = OP_MOUNT,
-    [442] = OP_MOUNT,    [467] = OP_MOUNT,
-    [308] = OP_SETNS,    [272] = OP_UNSHARE,
-    [56] = OP_CLONE,     [435] = OP_CLONE3,
-    [175] = OP_MODULE,   [313] = OP_MODULE,
-    [176] = OP_MODULE,   [246] = OP_MODULE /* kexec_load */,
-    [320] = OP_MODULE,   [321] = OP_BPF,
-    [425] = OP_IO_URING, [105] = OP_CREDS,
-    [106] = OP_CREDS,    [113] = OP_CREDS,
-    [114] = OP_CREDS,    [117] = OP_CREDS,
-    [119] = OP_CREDS,    [126] = OP_CREDS,
-};
-static const __u8 ops32[512] = {
-    [192] = OP_MMAP,     [90] = OP_OLD_MMAP, [125] = OP_MPROTECT, [380] = OP_MPROTECT, [26] = OP_PTRACE,
-    [348] = OP_VM_WRITE, [438] = OP_PTRACE,  [21] = OP_MOUNT,     [217] = OP_MOUNT,    [429] = OP_MOUNT,
-    [428] = OP_MOUNT,    [430] = OP_MOUNT,   [432] = OP_MOUNT,    [442] = OP_MOUNT,    [467] = OP_MOUNT,
-    [346] = OP_SETNS,    [310] = OP_UNSHARE, [120] = OP_CLONE,    [435] = OP_CLONE3,   [128] = OP_MODULE,
-    [350] = OP_MODULE,   [129] = OP_MODULE,  [283] = OP_MODULE,   [357] = OP_BPF,      [425] = OP_IO_URING,
-    [213] = OP_CREDS,    [214] = OP_CREDS,   [203] = OP_CREDS,    [204] = OP_CREDS,    [208] = OP_CREDS,
-    [210] = OP_CREDS,    [23] = OP_CREDS,    [46] = OP_CREDS,     [185] = OP_CREDS,
+enum op { /* those of calls.tbl.h */
+          OP_NONE,
+          OP_MMAP,
+          OP_OLD_MMAP,
+          OP_MPROTECT,
+          OP_EXEC,
+          OP_PTRACE,
+          OP_VM_READ,
+          OP_VM_WRITE,
+          OP_MOUNT,
+          OP_SETNS,
+          OP_UNSHARE,
+          OP_CLONE,
+          OP_CLONE3,
+          OP_MODULE,
+          OP_BPF,
+          OP_IO_URING,
+          OP_KEYRING,
+          OP_PERF,
+          OP_USERFAULTFD,
+          OP_HANDLE,
+          OP_PORTS,
+          OP_MKNOD,
+          OP_CREDS,
 };
 
 struct call {
     __u64 arg[6];
     __u32 nr, compat;
 };
-
-static __always_inline void call_args(struct call *c, struct pt_regs *r)
-{
-    if (c->compat) {
-        c->arg[0] = (__u32)r->bx, c->arg[1] = (__u32)r->cx, c->arg[2] = (__u32)r->dx;
-        c->arg[3] = (__u32)r->si, c->arg[4] = (__u32)r->di, c->arg[5] = (__u32)r->bp;
-    } else {
-        c->arg[0] = r->di, c->arg[1] = r->si, c->arg[2] = r->dx;
-        c->arg[3] = r->r10, c->arg[4] = r->r8, c->arg[5] = r->r9;
-    }
-}
-
-static __always_inline struct file *file_of_fd(struct task_struct *t, __u64 fd)
-{
-    struct fdtable *fdt = READ(t, files, fdt);
-    struct file **slots = READ(fdt, fd), *f = NULL;
-    if ((__u32)fd >= READ(fdt, max_fds))
-        return NULL;
-    bpf_probe_read_kernel(&f, sizeof(f), slots + (__u32)fd);
-    return f;
-}
 
 static __always_inline void tell_call(struct scratch *s, const struct call *c)
 {
@@ -131,34 +93,6 @@ static __always_inline bool jit_memory(const struct bh_file *f, bool shared)
     return shared && (f->flags & BH_FILE_MEMFD);
 }
 
-static __always_inline void on_mmap(struct call *c, struct task_struct *t)
-{
-    __u64 addr = c->arg[0], len = c->arg[1], prot = c->arg[2], flags = c->arg[3], fd = c->arg[4];
-    if ((prot & PROT_READ) && (READ(t, personality) & READ_IMPLIES_EXEC))
-        prot |= PROT_EXEC;
-    if (!(prot & PROT_EXEC) || (flags & MAP_ANONYMOUS))
-        return;
-    struct task_state *st = task_state(t);
-    if (!st || !(st->flags & TASK_ENTERED))
-        return;
-    __u32 slot = 0;
-    struct scratch *s = judge_begin(&slot, true);
-    if (!s)
-        return;
-    st->pending = 1; /* another thread may swap the descriptor under us: on_mmap_exit() looks at what was mapped */
-    tell_begin(slot, BH_MMAP);
-    tell_call(s, c);
-    s->ev.arg[0] = addr;
-    s->ev.arg[1] = len;
-    s->ev.arg[2] = prot;
-    struct file *f = file_of_fd(t, fd);
-    if (f && map_file(s, file_path(f)) && !jit_memory(&s->ev.file, flags & MAP_SHARED))
-        judge_mapping(slot);
-    if (s->ev.action)
-        st->pending = 0; /* told already */
-    scratch_give(slot);
-}
-
 struct vma_at {
     const struct bh_container *c;
     struct bh_file file;
@@ -185,16 +119,16 @@ static long vma_step(struct task_struct *t, struct vm_area_struct *vma, struct v
 }
 
 /* The first mapping of [addr, addr + len) whose file may not become code decides. */
-static __always_inline void judge_range(struct scratch *s, __u32 slot, __u64 addr, __u64 len, __u32 flags)
+static __always_inline bool judge_range(struct scratch *s, __u32 slot, __u64 addr, __u64 len, __u32 flags)
 {
     struct vma_at at = {.c = &s->container};
     __u64 end = addr + len;
+    bool busy = false;
     for (int i = 0; i < 8 && addr < end; i++) {
         at.found = 0;
         long r = bpf_find_vma(bpf_get_current_task_btf(), addr, vma_step, &at, 0);
         if (r) {
-            if (r == -16) /* EBUSY: another thread holds the map; looked at again when the call returns */
-                flags |= BH_FILE_UNRESOLVED;
+            busy = r == -16; /* EBUSY: another thread holds the map */
             break;
         }
         addr = at.end;
@@ -208,6 +142,36 @@ static __always_inline void judge_range(struct scratch *s, __u32 slot, __u64 add
         if (s->ev.action)
             break;
     }
+    return busy;
+}
+
+/* The file of a descriptor may be another one by the time the call uses it, and a range of memory cannot be looked at
+ * while another thread keeps the map locked: both are looked at again when the call returns. */
+static int on_map_returns(struct bpf_map *map, void *key, struct returning *r);
+
+static __always_inline void on_mmap(struct call *c, struct task_struct *t)
+{
+    __u64 addr = c->arg[0], len = c->arg[1], prot = c->arg[2], flags = c->arg[3], fd = c->arg[4];
+    if ((prot & PROT_READ) && (READ(t, personality) & READ_IMPLIES_EXEC))
+        prot |= PROT_EXEC;
+    if (!(prot & PROT_EXEC) || (flags & MAP_ANONYMOUS) || !task_entered())
+        return;
+    __u32 slot = 0;
+    struct scratch *s = judge_begin(&slot, true);
+    if (!s)
+        return;
+    tell_begin(slot, BH_MMAP);
+    tell_call(s, c);
+    s->ev.arg[0] = addr;
+    s->ev.arg[1] = len;
+    s->ev.arg[2] = prot;
+    struct file *f = file_of_fd(t, fd);
+    if (f && map_file(s, file_path(f)) && !jit_memory(&s->ev.file, flags & MAP_SHARED))
+        judge_mapping(slot);
+    bool told = s->ev.action;
+    scratch_give(slot);
+    if (!told && READ(t, files, count.counter) > 1)
+        at_return(t, PENDING_MMAP, 0, 0, (task_work_fn)on_map_returns);
 }
 
 static __always_inline void on_mprotect(struct call *c, struct task_struct *t)
@@ -215,7 +179,7 @@ static __always_inline void on_mprotect(struct call *c, struct task_struct *t)
     __u64 prot = c->arg[2];
     if ((prot & PROT_READ) && (READ(t, personality) & READ_IMPLIES_EXEC))
         prot |= PROT_EXEC;
-    if (!(prot & PROT_EXEC))
+    if (!(prot & PROT_EXEC) || !task_entered())
         return;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, true);
@@ -226,43 +190,190 @@ static __always_inline void on_mprotect(struct call *c, struct task_struct *t)
     s->ev.arg[0] = c->arg[0];
     s->ev.arg[1] = c->arg[1];
     s->ev.arg[2] = prot;
-    judge_range(s, slot, c->arg[0], c->arg[1], BH_FILE_MPROTECT | (c->compat ? BH_FILE_COMPAT : 0));
+    bool busy = judge_range(s, slot, c->arg[0], c->arg[1], BH_FILE_MPROTECT | (c->compat ? BH_FILE_COMPAT : 0));
     scratch_give(slot);
+    if (busy)
+        at_return(t, PENDING_MPROTECT, c->arg[0], c->arg[1], (task_work_fn)on_map_returns);
 }
 
-/* A call that a control names: judged by the control alone. */
-static __always_inline void on_control(struct call *c, __u32 type, __u32 control, __u64 a0, __u64 a1)
+static __always_inline void map_returned(__u64 kind, __u64 a0, __u64 a1, __s64 result)
 {
     __u32 slot = 0;
+    if (at_failed(result))
+        return;
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return;
-    tell_begin(slot, type);
-    tell_call(s, c);
-    s->ev.arg[0] = a0;
+    tell_begin(slot, BH_MMAP);
+    s->ev.syscall = kind == PENDING_MMAP ? 9 : 10;
+    s->ev.arg[0] = kind == PENDING_MMAP ? (__u64)result : a0;
     s->ev.arg[1] = a1;
-    consider(s, control);
-    if (judge_acts(s, BH_LEVEL_KILL))
-        bpf_send_signal(SIGKILL);
-    if (judge_tells(s, c->nr | (__u64)control << 32, a0)) {
-        tell_exe(s, slot);
-        judge_send(slot, c->nr | (__u64)control << 32, a0);
-    }
+    s->ev.arg[2] = PROT_EXEC;
+    judge_range(s, slot, s->ev.arg[0], kind == PENDING_MMAP ? 1 : a1, kind == PENDING_MMAP ? 0 : BH_FILE_MPROTECT);
     scratch_give(slot);
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
+static int on_map_returns(struct bpf_map *map, void *key, struct returning *r)
 {
-    __u32 nr = id & 511;
-    if (!(ops64[nr] | ops32[nr]) || (__u64)id > 511)
-        return 0;
     struct task_struct *t = bpf_get_current_task_btf();
-    struct call c = {.nr = nr, .compat = !!(t->thread_info.status & TS_COMPAT)};
-    __u32 op = c.compat ? ops32[nr] : ops64[nr];
-    if (!op)
+    struct task_state *st = task_state(t);
+    if (st && st->pending == r->kind) {
+        st->pending = 0;
+        map_returned(r->kind, r->a0, r->a1, at_result(t));
+    }
+    return returned();
+}
+
+/* A call that a control names: judged by the control alone. */
+__noinline int judge_call(__u32 type_control, __u32 nr_compat, __u64 a0, __u64 a1, __u64 a3)
+{
+    __u32 slot = 0, control = type_control & 0xff;
+    struct scratch *s = judge_begin(&slot, true);
+    if (!s)
         return 0;
-    call_args(&c, regs);
+    tell_begin(slot, type_control >> 8);
+    s->ev.syscall = nr_compat & 0xffff;
+    if (nr_compat >> 16)
+        s->ev.file.flags |= BH_FILE_COMPAT;
+    s->ev.arg[0] = a0;
+    s->ev.arg[1] = a1;
+    s->ev.arg[3] = a3;
+    if (control < BH_CONTROLS)
+        consider(s, control);
+    if (nr_compat >> 16)
+        consider(s, BH_CONTROL_compat);
+    if (judge_acts(s, BH_LEVEL_KILL))
+        bpf_send_signal(SIGKILL);
+    __u64 object = s->ev.syscall | (__u64)s->ev.control << 32;
+    if (judge_tells(s, object, a0)) {
+        tell_exe(s, slot);
+        judge_send(slot, object, a0);
+    }
+    scratch_give(slot);
+    return 0;
+}
+#define JUDGE(type, control, a0, a1, a3) judge_call((type) << 8 | (control), c->nr | c->compat << 16, a0, a1, a3)
+
+static __always_inline int on_call(__u32 op, struct call *c)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    switch (op) {
+    case OP_MMAP:
+        on_mmap(c, t);
+        break;
+    case OP_MPROTECT:
+        on_mprotect(c, t);
+        break;
+    case OP_EXEC:
+        if (creds_stolen(t) && creds_judge(BH_LEVEL_KILL))
+            bpf_send_signal(SIGKILL);
+        break;
+    case OP_PTRACE:
+        JUDGE(BH_PTRACE, BH_CONTROL_ptrace, c->arg[0], c->arg[1], 0);
+        break;
+    case OP_VM_READ:
+    case OP_VM_WRITE:
+        JUDGE(BH_PTRACE, BH_CONTROL_ptrace, op == OP_VM_WRITE ? -1ull : -2ull, c->arg[0], 0);
+        break;
+    case OP_MOUNT:
+        JUDGE(BH_MOUNT, BH_CONTROL_mount, c->nr == 165 && !c->compat ? c->arg[3] : 0, 0, 0);
+        break;
+    case OP_SETNS:
+        JUDGE(BH_NAMESPACE, BH_CONTROL_namespaces, c->arg[1], 1, 0);
+        break;
+    case OP_UNSHARE:
+        if (c->arg[0] & CLONE_NEW_ANY)
+            JUDGE(BH_NAMESPACE, BH_CONTROL_namespaces, c->arg[0] & CLONE_NEW_ANY, 0, 0);
+        break;
+    case OP_CLONE3:
+        if (!task_entered() || bpf_probe_read_user(&c->arg[0], 8, (void *)c->arg[0]))
+            break;
+        /* fall through */
+    case OP_CLONE:
+        if (c->arg[0] & CLONE_NEW_BY_CLONE)
+            JUDGE(BH_NAMESPACE, BH_CONTROL_namespaces, c->arg[0] & CLONE_NEW_BY_CLONE, 0, 0);
+        break;
+    case OP_MODULE:
+        JUDGE(BH_MODULE, BH_CONTROL_modules, 0, 0, 0);
+        break;
+    case OP_BPF:
+        JUDGE(BH_BPF, BH_CONTROL_bpf, c->arg[0], 0, 0);
+        break;
+    case OP_IO_URING:
+        JUDGE(BH_IO_URING, BH_CONTROL_io_uring, c->arg[0], 0, 0);
+        break;
+    case OP_KEYRING:
+        JUDGE(BH_CALL, BH_CONTROL_keyring, c->arg[0], c->arg[1], 0);
+        break;
+    case OP_PERF:
+        JUDGE(BH_CALL, BH_CONTROL_perf, c->arg[1], c->arg[2], 0);
+        break;
+    case OP_USERFAULTFD:
+        JUDGE(BH_CALL, BH_CONTROL_userfaultfd, c->arg[0], 0, 0);
+        break;
+    case OP_HANDLE:
+        JUDGE(BH_CALL, BH_CONTROL_escape, c->arg[0], 0, BH_ESCAPE_HANDLE);
+        break;
+    case OP_PORTS:
+        JUDGE(BH_CALL, BH_CONTROL_escape, c->arg[0], c->arg[1], BH_ESCAPE_DEVICE);
+        break;
+    case OP_MKNOD: {
+        __u64 mode = c->nr == 259 || c->nr == 297 ? c->arg[2] : c->arg[1];
+        if ((mode & S_IFMT) == S_IFBLK)
+            JUDGE(BH_CHANGE, BH_CONTROL_escape, BH_CHANGE_CREATE, mode, BH_ESCAPE_DEVICE);
+        break;
+    }
+    case OP_CREDS: /* told, not judged: what was asked for, by whom. What was got, before it is used: creds.h */
+        if (creds_stolen(t) && creds_judge(BH_LEVEL_KILL))
+            bpf_send_signal(SIGKILL);
+        JUDGE(BH_CREDENTIALS, BH_CONTROL_none, c->arg[0], c->arg[1], 0);
+        break;
+    default: /* any other 32-bit call */
+        if (c->compat)
+            JUDGE(BH_CALL, BH_CONTROL_compat, c->arg[0], c->arg[1], 0);
+    }
+    return 0;
+}
+
+/* From the registers: the record of a tracepoint has only as many arguments as its call takes. */
+static __always_inline void call_of(struct call *c, __u32 nr)
+{
+    struct pt_regs *r = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+    c->arg[0] = r->di, c->arg[1] = r->si, c->arg[2] = r->dx;
+    c->arg[3] = r->r10, c->arg[4] = r->r8, c->arg[5] = r->r9;
+    c->nr = nr;
+    c->compat = 0;
+}
+
+#define CALL(op, name, nr64, nr32)                                                                                     \
+    SEC("tp/syscalls/sys_enter_" #name) int call_##name(void *ctx)                                                     \
+    {                                                                                                                  \
+        struct call c;                                                                                                 \
+        call_of(&c, nr64);                                                                                             \
+        return on_call(OP_##op, &c);                                                                                   \
+    }
+#include "calls.tbl.h"
+#undef CALL
+
+/* ---- 32-bit entry, on demand: costs every call on the host ---- */
+
+static const __u8 ops32[512] = {
+    [90] = OP_OLD_MMAP,
+#define CALL(op, name, nr64, nr32) [nr32] = OP_##op,
+#include "calls.tbl.h"
+#undef CALL
+};
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(compat_enter, struct pt_regs *r, long id)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (!(t->thread_info.status & TS_COMPAT) || !task_entered())
+        return 0;
+    struct call c = {.arg = {(__u32)r->bx, (__u32)r->cx, (__u32)r->dx, (__u32)r->si, (__u32)r->di, (__u32)r->bp},
+                     .nr = (__u32)id & 0xffff,
+                     .compat = 1};
+    __u32 op = (__u64)id < 512 && id ? ops32[id & 511] : OP_NONE;
     if (op == OP_OLD_MMAP) {
         __u32 a[6];
         if (bpf_probe_read_user(a, sizeof(a), (void *)c.arg[0]))
@@ -271,80 +382,39 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long id)
             c.arg[i] = a[i];
         op = OP_MMAP;
     }
-    switch (op) {
-    case OP_MMAP:
-        on_mmap(&c, t);
-        break;
-    case OP_MPROTECT:
-        on_mprotect(&c, t);
-        break;
-    case OP_PTRACE:
-    case OP_VM_WRITE:
-        on_control(&c, BH_PTRACE, BH_CONTROL_ptrace, op == OP_VM_WRITE ? -1ull : c.arg[0], c.arg[1]);
-        break;
-    case OP_MOUNT:
-        on_control(&c, BH_MOUNT, BH_CONTROL_mount, c.arg[3], 0);
-        break;
-    case OP_SETNS:
-        on_control(&c, BH_NAMESPACE, BH_CONTROL_namespaces, c.arg[1], 1);
-        break;
-    case OP_UNSHARE:
-        if (c.arg[0] & CLONE_NEW_ANY)
-            on_control(&c, BH_NAMESPACE, BH_CONTROL_namespaces, c.arg[0] & CLONE_NEW_ANY, 0);
-        break;
-    case OP_CLONE3:
-        if (bpf_probe_read_user(&c.arg[0], 8, (void *)c.arg[0]))
-            return 0;
-        /* fall through */
-    case OP_CLONE:
-        if (c.arg[0] & CLONE_NEW_BY_CLONE)
-            on_control(&c, BH_NAMESPACE, BH_CONTROL_namespaces, c.arg[0] & CLONE_NEW_BY_CLONE, 0);
-        break;
-    case OP_MODULE:
-        on_control(&c, BH_MODULE, BH_CONTROL_modules, 0, 0);
-        break;
-    case OP_BPF:
-        on_control(&c, BH_BPF, BH_CONTROL_bpf, c.arg[0], 0);
-        break;
-    case OP_CREDS: /* told, not judged: what was asked for, by whom */
-        on_control(&c, BH_CREDENTIALS, BH_CONTROL_none, c.arg[0], c.arg[1]);
-        break;
-    case OP_IO_URING:
-        on_control(&c, BH_IO_URING, BH_CONTROL_io_uring, c.arg[0], 0);
-        break;
-    }
-    return 0;
+    return on_call(op, &c);
 }
+
+/* ---- the way out of calls, where the kernel has no task work for BPF ---- */
 
 struct sys_exit {
     __u64 common;
     __s64 nr, ret;
 };
 
-SEC("tp/syscalls/sys_exit_mmap")
-int on_mmap_exit(struct sys_exit *ctx)
+static __always_inline int exit_map(struct sys_exit *ctx, __u32 kind)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     struct task_state *st = task_state(t);
-    if (!st || !st->pending)
+    if (!st || st->pending != kind)
         return 0;
     st->pending = 0;
-    if (ctx->ret < 0 && ctx->ret > -4096)
-        return 0;
-    __u32 slot = 0;
-    struct scratch *s = judge_begin(&slot, true);
-    if (!s)
-        return 0;
-    tell_begin(slot, BH_MMAP);
-    s->ev.syscall = 9;
-    s->ev.arg[0] = ctx->ret;
-    s->ev.arg[2] = PROT_EXEC;
-    judge_range(s, slot, ctx->ret, 1, 0);
-    scratch_give(slot);
+    struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
+    map_returned(kind, READ(regs, di), READ(regs, si), ctx->ret);
     return 0;
 }
+SEC("tp/syscalls/sys_exit_mmap")
+int exit_mmap(struct sys_exit *ctx)
+{
+    return exit_map(ctx, PENDING_MMAP);
+}
+SEC("tp/syscalls/sys_exit_mprotect")
+int exit_mprotect(struct sys_exit *ctx)
+{
+    return exit_map(ctx, PENDING_MPROTECT);
+}
 
-/* ---- files opened for writing, on request only: these tracepoints cost every open on the host ---- */
+/* ---- opens, on demand: these tracepoints cost every open on the host ---- */
 #define OPEN_EXIT(call)                                                                                                \
     SEC("tp/syscalls/sys_exit_" #call) int open_trace_##call(struct sys_exit *ctx)                                     \
     {                                                                                                                  \

@@ -20,6 +20,8 @@ EVENT_TYPE(socket)        /* a raw, packet or exotic socket was made */
 EVENT_TYPE(signal)        /* sent to another container */
 EVENT_TYPE(ipc)           /* memory or a local socket of another container */
 EVENT_TYPE(resource)      /* a limit was passed, or pressure ended */
+EVENT_TYPE(change)        /* a name or its inode: created, removed, renamed, linked, mode or owner changed */
+EVENT_TYPE(call)          /* a system call that a control names: keyctl, perf_event_open, userfaultfd ... */
 EVENT_TYPE(gate)          /* a request to the engine or the start of a container was judged */
 EVENT_TYPE(container)     /* created, started, stopped, removed */
 EVENT_TYPE(image)         /* scanned, verdict changed */
@@ -44,6 +46,15 @@ EVENT_CONTROL(mount, "mount", "file systems mounted")
 EVENT_CONTROL(modules, "modules", "kernel modules")
 EVENT_CONTROL(bpf, "bpf", "bpf programs and maps")
 EVENT_CONTROL(io_uring, "io_uring", "io_uring instances")
+EVENT_CONTROL(capabilities, "capabilities", "capabilities beyond those the policy names")
+EVENT_CONTROL(credentials, "credentials", "credentials gained without a legal way: a kernel exploit")
+EVENT_CONTROL(setuid_files, "setuid_files", "set-uid files planted or copied")
+EVENT_CONTROL(keyring, "keyring", "kernel keyrings")
+EVENT_CONTROL(perf, "perf", "performance counters of the kernel")
+EVENT_CONTROL(userfaultfd, "userfaultfd", "page faults handled in user space")
+EVENT_CONTROL(compat, "compat", "calls through the 32-bit entry")
+EVENT_CONTROL(escape, "escape", "ways out of a container: kernel hooks, devices, engine sockets, processes of the host")
+EVENT_CONTROL(syscalls, "syscalls", "system calls outside of the list")
 EVENT_CONTROL(files, "files", "denied, read-only and watched files")
 EVENT_CONTROL(egress, "egress", "outgoing connections")
 EVENT_CONTROL(ingress, "ingress", "listening and incoming connections")

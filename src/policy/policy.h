@@ -126,6 +126,13 @@ struct resource_limit {
     X(modules, privilege, modules)                                                                                     \
     X(bpf, privilege, bpf)                                                                                             \
     X(io_uring, privilege, io_uring)                                                                                   \
+    X(credentials, privilege, credentials)                                                                             \
+    X(setuid_files, privilege, setuid_files)                                                                           \
+    X(keyring, privilege, keyring)                                                                                     \
+    X(perf, privilege, perf)                                                                                           \
+    X(userfaultfd, privilege, userfaultfd)                                                                             \
+    X(compat, privilege, compat)                                                                                       \
+    X(escape, privilege, escape)                                                                                       \
     X(raw, network, raw)                                                                                               \
     X(metadata, network, metadata)                                                                                     \
     X(known_bad, network, known_bad)                                                                                   \
@@ -152,6 +159,8 @@ struct container_policy {
     struct str *capabilities;  /* without CAP_ */
     size_t capabilities_n;
     bool has_capabilities;
+    struct str *files_deny, *files_read_only, *files_watch; /* path globs */
+    size_t files_deny_n, files_read_only_n, files_watch_n;
     struct network_side egress, ingress;
     struct str *isolation_allow; /* other containers that may be reached all the same: names, or KEY=VALUE of a label */
     size_t isolation_allow_n;
@@ -159,6 +168,8 @@ struct container_policy {
 };
 /* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control
  * `block` in MODE_AUDIT (so it alerts and says what it would have done), scripts `alert`, no lists. */
+uint64_t policy_capabilities(const struct container_policy *p); /* the list as bits */
+const char *policy_capability_name(size_t number);              /* "NET_RAW"; NULL: there is none */
 void policy_container(struct arena *a, const struct policy_set *s, const struct container_subject *c,
                       struct container_policy *ret);
 

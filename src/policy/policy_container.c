@@ -128,8 +128,9 @@ static const char *const capability_names[] = {
 
 static int read_privilege(struct reading *r, const struct yml *v, struct container_doc *p)
 {
-    static const char *const known[] = {"escalation", "namespaces", "ptrace",       "mount", "modules",
-                                        "bpf",        "io_uring",   "capabilities", NULL};
+    static const char *const known[] = {
+        "escalation",   "namespaces", "ptrace", "mount",       "modules", "bpf",    "io_uring",     "credentials",
+        "setuid_files", "keyring",    "perf",   "userfaultfd", "compat",  "escape", "capabilities", NULL};
     int rc = v ? read_map(r, v, "privilege", known) : 0;
     if (!v || rc < 0)
         return rc;
@@ -149,20 +150,33 @@ static int read_privilege(struct reading *r, const struct yml *v, struct contain
             return read_fail(r, it, "privilege.capabilities[%zu]: there is no capability \"" STR_FMT "\"", i,
                              STR_ARG(str_sub(*c, 0, 60)));
     }
-    read_notice(r, "privilege.capabilities: read and checked, but this version does not put it into force");
     return 0;
+}
+
+uint64_t policy_capabilities(const struct container_policy *p)
+{
+    uint64_t mask = 0;
+    for (size_t i = 0; i < p->capabilities_n; i++)
+        for (size_t k = 0; k < ARRAY_LEN(capability_names); k++)
+            if (str_eqc(p->capabilities[i], capability_names[k]))
+                mask |= UINT64_C(1) << k;
+    return mask;
+}
+
+const char *policy_capability_name(size_t number)
+{
+    return number < ARRAY_LEN(capability_names) ? capability_names[number] : NULL;
 }
 
 /* ---- sections that are read and checked, but not yet put into force ---- */
 
-static int read_files(struct reading *r, const struct yml *v)
+static int read_files(struct reading *r, const struct yml *v, struct container_doc *p)
 {
     static const char *const known[] = {"deny", "read_only", "watch", NULL};
+    struct strs *const lists[] = {&p->files_deny, &p->files_read_only, &p->files_watch};
     int rc = read_map(r, v, "files", known);
-    for (size_t i = 0; rc == 0 && known[i]; i++) {
-        struct strs list = {0};
-        rc = read_elements(r, v, "files", known[i], &list);
-    }
+    for (size_t i = 0; rc == 0 && known[i]; i++)
+        rc = read_elements(r, v, "files", known[i], lists[i]);
     return rc;
 }
 
@@ -201,7 +215,7 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
     const struct {
         const char *section;
         int (*read)(struct reading *r, const struct yml *v);
-    } later[] = {{"files", read_files}, {"syscalls", read_syscalls}, {"respond", read_respond}};
+    } later[] = {{"syscalls", read_syscalls}, {"respond", read_respond}};
     int rc = read_map(r, doc, "ContainerPolicy", known), mode = MODE_AUDIT;
     if (rc < 0)
         return rc;
@@ -217,6 +231,7 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
         (rc = read_privilege(r, yml_get(doc, "privilege"), p)) < 0 ||
         (rc = read_actions(r, yml_get(doc, "network"), "network", p)) < 0 ||
         (rc = read_actions(r, yml_get(doc, "isolation"), "isolation", p)) < 0 ||
+        (rc = yml_get(doc, "files") ? read_files(r, yml_get(doc, "files"), p) : 0) < 0 ||
         (rc = policy_network_read(r, doc, p)) < 0)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
@@ -296,6 +311,13 @@ static void host_default(struct container_policy *p)
     p->scripts = ACTION_alert;
 }
 
+static void add_up(struct arena *a, struct strs *sum, const struct strs *more)
+{
+    for (size_t k = 0; k < more->n; k++)
+        if (!covered(more->v[k], sum))
+            strs_add(a, sum, more->v[k]);
+}
+
 void policy_container(struct arena *a, const struct policy_set *s, const struct container_subject *c,
                       struct container_policy *ret)
 {
@@ -326,9 +348,10 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
         if (d->capabilities.given)
             intersect(a, &sum.capabilities, &d->capabilities);
         policy_network_add(a, &sum, d, matched == 1);
-        for (size_t k = 0; k < d->deny.n; k++)
-            if (!covered(d->deny.v[k], &sum.deny))
-                strs_add(a, &sum.deny, d->deny.v[k]);
+        add_up(a, &sum.deny, &d->deny);
+        add_up(a, &sum.files_deny, &d->files_deny);
+        add_up(a, &sum.files_read_only, &d->files_read_only);
+        add_up(a, &sum.files_watch, &d->files_watch);
     }
     if (!matched) {
         host_default(ret);
@@ -349,6 +372,12 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     p.has_allow = sum.allow.given;
     p.deny = sum.deny.v;
     p.deny_n = sum.deny.n;
+    p.files_deny = sum.files_deny.v;
+    p.files_deny_n = sum.files_deny.n;
+    p.files_read_only = sum.files_read_only.v;
+    p.files_read_only_n = sum.files_read_only.n;
+    p.files_watch = sum.files_watch.v;
+    p.files_watch_n = sum.files_watch.n;
     p.users = sum.users.v;
     p.users_n = sum.users.n;
     p.has_users = sum.users.given;

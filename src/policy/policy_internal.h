@@ -69,7 +69,7 @@ struct container_doc {
 #define X(name, section, key) int name;
     POLICY_ACTIONS(X)
 #undef X
-    struct strs drift_allow, exec_from, allow, deny, users, capabilities;
+    struct strs drift_allow, exec_from, allow, deny, users, capabilities, files_deny, files_read_only, files_watch;
     struct side_doc egress, ingress;
     struct strs isolation_allow;
     struct resource_limit limits[RESOURCES];

@@ -1,6 +1,7 @@
 #include "runtime/kernel_policy.h"
 
 #include "base/cleanup.h"
+#include "runtime/demand.h"
 #include "runtime/pin.h"
 #include "runtime/sensor.h"
 
@@ -15,8 +16,9 @@ struct lists {
     size_t notices_n;
 };
 
-static const char *const list_names[BH_LISTS] = {"process.allow", "process.deny", "process.drift_allow",
-                                                 "process.exec_from"};
+static const char *const list_names[BH_LISTS] = {"process.allow",     "process.deny", "process.drift_allow",
+                                                 "process.exec_from", "files.deny",   "files.read_only",
+                                                 "files.watch",       "files"};
 
 static void notice(struct arena *a, struct lists *l, const char *what, struct str element, const char *why)
 {
@@ -81,6 +83,35 @@ static int add_list(struct arena *a, struct lists *l, enum bh_list list, const s
     return r;
 }
 
+/* The folders above a protected element: whoever renames one moves what is protected. */
+static int add_above(struct arena *a, struct lists *l, const struct str *v, size_t n, struct err *e)
+{
+    int r = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 1; k < v[i].n && r == 0; k++) {
+            if (v[i].p[k] == '*' || v[i].p[k] == '?')
+                break; /* below it names are not known */
+            if (v[i].p[k] == '/')
+                r = add_path(a, l, BH_LIST_FILES_ABOVE, str_sub(v[i], 0, k), e);
+        }
+    return r;
+}
+
+static int add_files(struct arena *a, struct lists *l, const struct container_policy *p, struct bh_policy *b,
+                     struct err *e)
+{
+    int r;
+    if ((r = add_list(a, l, BH_LIST_FILES_DENY, p->files_deny, p->files_deny_n, e)) < 0 ||
+        (r = add_list(a, l, BH_LIST_FILES_READ_ONLY, p->files_read_only, p->files_read_only_n, e)) < 0 ||
+        (r = add_list(a, l, BH_LIST_FILES_WATCH, p->files_watch, p->files_watch_n, e)) < 0 ||
+        (r = add_above(a, l, p->files_deny, p->files_deny_n, e)) < 0 ||
+        (r = add_above(a, l, p->files_read_only, p->files_read_only_n, e)) < 0)
+        return r;
+    if (p->files_deny_n + p->files_read_only_n + p->files_watch_n)
+        b->flags |= BH_POLICY_FILES;
+    return 0;
+}
+
 static uint64_t hash(struct str s)
 {
     uint64_t h = 0xcbf29ce484222325u;
@@ -120,12 +151,21 @@ static int build(struct arena *a, const struct container_policy *p, const struct
     b->action[BH_CONTROL_process_allow] = BH_BLOCK;
     b->action[BH_CONTROL_process_deny] = BH_BLOCK;
     b->action[BH_CONTROL_process_users] = BH_BLOCK;
+    b->action[BH_CONTROL_files] = BH_BLOCK;
+    b->action[BH_CONTROL_syscalls] = BH_BLOCK;
+    b->action[BH_CONTROL_capabilities] = BH_BLOCK;
+    b->caps = p->has_capabilities ? policy_capabilities(p) : ~UINT64_C(0);
+    if (p->has_capabilities)
+        b->flags |= BH_POLICY_CAPS;
+    if (x && x->sealed)
+        b->flags |= BH_POLICY_SEALED;
     int r;
     if ((r = add_list(a, l, BH_LIST_ALLOW, p->allow, p->allow_n, e)) < 0 ||
         (x && (r = add_list(a, l, BH_LIST_ALLOW, x->allow, x->allow_n, e)) < 0) ||
         (r = add_list(a, l, BH_LIST_DENY, p->deny, p->deny_n, e)) < 0 ||
         (r = add_list(a, l, BH_LIST_DRIFT_ALLOW, p->drift_allow, p->drift_allow_n, e)) < 0 ||
-        (r = add_list(a, l, BH_LIST_EXEC_FROM, p->exec_from, p->exec_from_n, e)) < 0)
+        (r = add_list(a, l, BH_LIST_EXEC_FROM, p->exec_from, p->exec_from_n, e)) < 0 ||
+        (r = add_files(a, l, p, b, e)) < 0)
         return r;
     if (p->has_allow || (x && x->has_allow))
         b->flags |= BH_POLICY_ALLOW;
@@ -144,12 +184,12 @@ static int build(struct arena *a, const struct container_policy *p, const struct
 }
 
 struct maps {
-    int policies, deflt, paths, globs;
+    int policies, deflt, paths, globs, changes;
 };
 
 static void maps_close(struct maps *m)
 {
-    int fds[] = {m->policies, m->deflt, m->paths, m->globs};
+    int fds[] = {m->policies, m->deflt, m->paths, m->globs, m->changes};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -159,11 +199,12 @@ static int maps_open(const char *bpf_dir, struct maps *m, struct err *e)
 {
     const char *dir = bpf_dir ? bpf_dir : SENSOR_BPF_DIR;
     int r;
-    *m = (struct maps){-1, -1, -1, -1};
+    *m = (struct maps){-1, -1, -1, -1, -1};
     if ((r = pin_map(dir, "policies", BH_ID, sizeof(struct bh_policy), &m->policies, e)) < 0 ||
         (r = pin_map(dir, "host_default", 4, sizeof(struct bh_policy), &m->deflt, e)) < 0 ||
         (r = pin_map(dir, "paths", sizeof(struct bh_path_key), 4, &m->paths, e)) < 0 ||
-        (r = pin_map(dir, "globs", sizeof(struct bh_glob_key), sizeof(struct bh_globs), &m->globs, e)) < 0)
+        (r = pin_map(dir, "globs", sizeof(struct bh_glob_key), sizeof(struct bh_globs), &m->globs, e)) < 0 ||
+        (r = pin_map(dir, "changes", 4, 4, &m->changes, e)) < 0)
         return r;
     return 0;
 }
@@ -207,7 +248,18 @@ static void drop_lists(const struct maps *m, uint64_t set)
 
 static bool has_lists(const struct bh_policy *b)
 {
-    return b->flags & (BH_POLICY_ALLOW | BH_POLICY_DENY | BH_POLICY_DRIFT_ALLOW | BH_POLICY_EXEC_FROM);
+    return b->flags &
+           (BH_POLICY_ALLOW | BH_POLICY_DENY | BH_POLICY_DRIFT_ALLOW | BH_POLICY_EXEC_FROM | BH_POLICY_FILES);
+}
+
+/* What this policy needs is attached before its container starts; what none needs any more, the agent detaches. */
+static int demands(const char *bpf_dir, const struct maps *m, const struct bh_policy *b, struct err *e)
+{
+    uint32_t written = 1, n = 0;
+    bpf_map_lookup_elem(m->changes, &written, &n);
+    n++;
+    bpf_map_update_elem(m->changes, &written, &n, BPF_ANY);
+    return b->flags & BH_POLICY_FILES ? demand_set(bpf_dir ? bpf_dir : SENSOR_BPF_DIR, DEMAND_OPENS, true, e) : 0;
 }
 
 static int put(struct arena *a, const char *bpf_dir, const char *id, const struct container_policy *p,
@@ -225,6 +277,8 @@ static int put(struct arena *a, const char *bpf_dir, const char *id, const struc
         int fd = id ? m.policies : m.deflt;
         const void *key = id ? (const void *)id : &zero;
         bool had = bpf_map_lookup_elem(fd, key, &old) == 0;
+        if (had && (old.flags & BH_POLICY_SEALED) && id)
+            b.flags |= BH_POLICY_SEALED; /* a seccomp filter lasts */
         b.set = hash(id ? str_n(id, BH_ID) : STR("default")) & ~UINT64_C(1);
         if (had && (old.set & ~UINT64_C(1)) == b.set)
             b.set = old.set ^ 1;
@@ -237,6 +291,8 @@ static int put(struct arena *a, const char *bpf_dir, const char *id, const struc
             drop_lists(&m, b.set);
         else if (had && has_lists(&old))
             drop_lists(&m, old.set);
+        if (r == 0)
+            r = demands(bpf_dir, &m, &b, e);
     }
     maps_close(&m);
     if (r == 0 && notices && notices_n) {

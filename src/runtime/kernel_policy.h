@@ -22,6 +22,7 @@
 struct kernel_policy_extra {
     struct str image_id; /* novelty is kept per image; empty: per container */
     bool tell_all;       /* tell every exec of this container, not only new ones */
+    bool sealed;         /* bulkhead-runc closes the 32-bit entry of this container: stays set in later puts */
     /* added to process.allow as exact paths: the learned profile */
     const struct str *allow;
     size_t allow_n;

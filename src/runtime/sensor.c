@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "runtime/demand.h"
 #include "runtime/object.h"
 #include "runtime/pin.h"
 #include "runtime/seed.h"
@@ -17,6 +18,7 @@
 #include <time.h>
 
 enum { RING_ALERTS, RING_TELEMETRY, RINGS };
+#define TEND_EVERY 10000000 /* us: containers also end */
 
 struct sensor {
     char bpf_dir[PIN_PATH];
@@ -24,7 +26,10 @@ struct sensor {
     bool took_over;
     int lock; /* flock on bpf_dir: one consumer */
     struct ring_buffer *rings;
-    int losses, containers;
+    int losses, containers, changes;
+    unsigned always;  /* demands that stay on */
+    uint32_t seen[2]; /* of the map changes, when demands were looked at last */
+    int64_t tended;
     /* one poll */
     int (*fn)(void *ctx, const struct sensor_event *ev);
     void *ctx;
@@ -115,6 +120,10 @@ static int load_object(const struct object *o, struct sensor *s, const struct se
         r = configure(obj, s->tier, opts, fresh, e);
     bpf_object__for_each_program(p, obj) if (r == 0 && bpf_program__autoload(p))
     {
+        if (demand_has(bpf_program__name(p))) {
+            r = demand_keep(p, links, e);
+            continue;
+        }
         r = attach_pinned(p, links, e);
         if (r < 0 && tier_may_miss(bpf_program__name(p)))
             r = 0;
@@ -182,7 +191,7 @@ int sensor_open(const struct sensor_opts *o, struct sensor **ret, struct err *e)
     _cleanup_(sensor_closep) struct sensor *s = calloc(1, sizeof(*s));
     if (!s)
         abort();
-    s->lock = s->losses = s->containers = -1;
+    s->lock = s->losses = s->containers = s->changes = -1;
     const char *dir = o->bpf_dir ? o->bpf_dir : SENSOR_BPF_DIR;
     if (strlen(dir) >= sizeof(s->bpf_dir) - 64)
         return err_set(e, ENAMETOOLONG, "%s: path too long", dir);
@@ -200,15 +209,20 @@ int sensor_open(const struct sensor_opts *o, struct sensor **ret, struct err *e)
         close(fd);
     if ((r = load_all(s, o, version, fresh, e)) < 0)
         return r;
+    s->always = o->opens ? 1u << DEMAND_OPENS : 0;
+    if (s->tier == SENSOR_TRACE && (r = demand_set(dir, DEMAND_COMPAT, true, e)) < 0)
+        return r;
     if (!s->took_over && (r = pin_remove_links(dir, version, e)) < 0)
         return r;
     if ((r = pin_remove_maps(dir, false, e)) < 0)
         return r;
     if ((r = pin_map(dir, "losses", 4, sizeof(struct bh_loss), &s->losses, e)) < 0 ||
         (r = pin_map(dir, "containers", BH_ID, sizeof(struct bh_container), &s->containers, e)) < 0 ||
-        (r = open_rings(s, e)) < 0)
+        (r = pin_map(dir, "changes", 4, 4, &s->changes, e)) < 0 || (r = open_rings(s, e)) < 0)
         return r;
     if (!s->took_over && (r = seed_running(dir, s->containers, e)) < 0)
+        return r;
+    if ((r = sensor_tend(s, e)) < 0)
         return r;
     *ret = TAKE(s);
     return 0;
@@ -219,7 +233,9 @@ void sensor_close(struct sensor *s)
     if (!s)
         return;
     ring_buffer__free(s->rings);
-    int fds[] = {s->lock, s->losses, s->containers};
+    if (s->rings && s->tier == SENSOR_TRACE) /* nobody looks after containers to come */
+        demand_set(s->bpf_dir, DEMAND_COMPAT, true, &(struct err){0});
+    int fds[] = {s->lock, s->losses, s->containers, s->changes};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -263,8 +279,9 @@ static const enum event_type types[BH_TYPES] = {
     [BH_OPEN] = EVENT_TYPE_open,     [BH_CONNECT] = EVENT_TYPE_connect, [BH_BIND] = EVENT_TYPE_bind,
     [BH_LISTEN] = EVENT_TYPE_listen, [BH_ACCEPT] = EVENT_TYPE_accept,   [BH_CREDENTIALS] = EVENT_TYPE_credentials,
     [BH_MOUNT] = EVENT_TYPE_mount,   [BH_PTRACE] = EVENT_TYPE_ptrace,   [BH_NAMESPACE] = EVENT_TYPE_namespace,
-    [BH_MODULE] = EVENT_TYPE_module, [BH_BPF] = EVENT_TYPE_bpf,         [BH_IO_URING] = EVENT_TYPE_bpf,
-    [BH_SOCKET] = EVENT_TYPE_socket, [BH_SIGNAL] = EVENT_TYPE_signal,   [BH_IPC] = EVENT_TYPE_ipc,
+    [BH_CHANGE] = EVENT_TYPE_change, [BH_CALL] = EVENT_TYPE_call,       [BH_MODULE] = EVENT_TYPE_module,
+    [BH_BPF] = EVENT_TYPE_bpf,       [BH_IO_URING] = EVENT_TYPE_bpf,    [BH_SOCKET] = EVENT_TYPE_socket,
+    [BH_SIGNAL] = EVENT_TYPE_signal, [BH_IPC] = EVENT_TYPE_ipc,
 };
 static const enum event_control controls[BH_CONTROLS] = {
 #define BH_X(n) [BH_CONTROL_##n] = CONTROL_##n,
@@ -314,6 +331,22 @@ static int on_record(void *ctx, void *data, size_t size)
     return s->result < 0 ? s->result : 0;
 }
 
+int sensor_tend(struct sensor *s, struct err *e)
+{
+    if (s->tier != SENSOR_TRACE)
+        return 0;
+    int64_t now = time_monotonic();
+    uint32_t seen[2] = {0};
+    for (uint32_t i = 0; i < 2; i++)
+        bpf_map_lookup_elem(s->changes, &i, &seen[i]);
+    bool changed = memcmp(seen, s->seen, sizeof(seen)) != 0;
+    if (s->tended && !changed && now - s->tended < TEND_EVERY)
+        return 0;
+    memcpy(s->seen, seen, sizeof(seen));
+    s->tended = now;
+    return demand_tend(s->bpf_dir, s->always, e);
+}
+
 int sensor_poll(struct sensor *s, int timeout_ms, int (*fn)(void *ctx, const struct sensor_event *ev), void *ctx,
                 struct err *e)
 {
@@ -325,6 +358,8 @@ int sensor_poll(struct sensor *s, int timeout_ms, int (*fn)(void *ctx, const str
         r = ring_buffer__poll(s->rings, timeout_ms);
     if (s->result < 0)
         return s->result;
+    if (r >= 0 && (r = sensor_tend(s, e)) < 0)
+        return r;
     if (r < 0 && r != -EINTR) {
         errno = -r;
         return err_errno(e, "reading the kernel's events");

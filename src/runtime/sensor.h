@@ -66,6 +66,10 @@ const char *sensor_tier_name(enum sensor_tier t);
 bool sensor_took_over(const struct sensor *s); /* pinned objects of an earlier agent were found and kept */
 int sensor_fd(const struct sensor *s);         /* becomes readable when events wait (epoll) */
 
+/* Attach what only some containers need, detach what none does (demand.h). sensor_poll() calls it; so should whoever
+ * polls rarely, once a second or so. */
+int sensor_tend(struct sensor *s, struct err *e);
+
 /* Hand all waiting events to fn, alerts first; waits up to timeout_ms (-1: for ever) for the first one. Returns their
  * number. fn returning negative stops and is returned. */
 int sensor_poll(struct sensor *s, int timeout_ms, int (*fn)(void *ctx, const struct sensor_event *ev), void *ctx,

@@ -1,6 +1,7 @@
 #include "runtime/tier.h"
 
 #include "base/cleanup.h"
+#include "runtime/demand.h"
 #include "runtime/object.h"
 
 #include <bpf/bpf.h>
@@ -15,10 +16,18 @@
 
 /* ---- what belongs to a tier ---- */
 
+/* The kernel can call us back when a system call returns (6.18): nothing on the way out of all calls then. */
+static bool tier_task_work(void)
+{
+    return libbpf_find_vmlinux_btf_id("bpf_task_work_schedule_resume_impl", 0) > 0;
+}
+
 bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *program)
 {
-    if (!strncmp(program, "open_trace_", 11))
-        return o->opens;
+    if (!strncmp(program, "exit_", 5))
+        return t == SENSOR_TRACE && !tier_task_work();
+    if (!strncmp(program, "compat_", 7))
+        return t == SENSOR_TRACE && demand_compat_possible();
     if (!strncmp(program, "net_lsm_", 8))
         return t == SENSOR_LSM;
     if (!strncmp(program, "net_trace_", 10))
@@ -28,7 +37,8 @@ bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *pro
 
 bool tier_may_miss(const char *program)
 {
-    return !strncmp(program, "net_", 4) || !strncmp(program, "open_", 5) || !strncmp(program, "may_", 4);
+    return !strncmp(program, "call_", 5) || !strncmp(program, "exit_", 5) || !strncmp(program, "net_", 4) ||
+           !strncmp(program, "open_", 5) || !strncmp(program, "may_", 4);
 }
 
 int tier_cgroup_root(void)

@@ -2,7 +2,8 @@
  *
  *   sensor_tool DIR watch [auto|lsm|trace]    load or take over, print one line an event until a signal or EOF on stdin
  *   sensor_tool DIR policy ID MODE [CONTROL=off|alert|block]... [allow=PATH] [deny=PATH] [drift_allow=PATH]
- *                          [exec_from=PATH] [users=UID]      ID is 64 hex digits or "default"
+ *                          [exec_from=PATH] [users=UID] [files_deny=PATH] [read_only=PATH]
+ *                          [watch=PATH] [cap=NAME] [sealed=1]      ID is 64 hex digits or "default"
  *   sensor_tool DIR remove | doctor | insns   insns: instructions the verifier walked, for each program loaded on this host
  */
 #include "base/cleanup.h"
@@ -78,9 +79,11 @@ static int set_control(struct container_policy *p, struct str name, struct str v
     const struct {
         const char *name;
         enum event_action *to;
-    } controls[] = {{"drift", &p->drift}, {"fileless", &p->fileless}, {"scripts", &p->scripts},
-                    {"escalation", &p->escalation}, {"namespaces", &p->namespaces}, {"ptrace", &p->ptrace},
-                    {"mount", &p->mount}, {"modules", &p->modules}, {"bpf", &p->bpf}, {"io_uring", &p->io_uring}};
+    } controls[] = {
+#define X(name, section, key) {#name, &p->name},
+        POLICY_ACTIONS(X)
+#undef X
+    };
     for (size_t i = 0; i < ARRAY_LEN(controls); i++)
         if (str_eqc(name, controls[i].name))
             return event_action_parse(value, controls[i].to);
@@ -101,6 +104,7 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
     struct err e = ERR_INIT;
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     struct container_policy p = {.mode = !strcmp(mode, "enforce") ? MODE_ENFORCE : !strcmp(mode, "audit") ? MODE_AUDIT : MODE_LEARN};
+    struct kernel_policy_extra x = {0};
     for (; *rest; rest++) {
         struct str k, v;
         if (!str_split(str_c(*rest), '=', &k, &v))
@@ -113,6 +117,16 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
             add(a, &p.drift_allow, &p.drift_allow_n, v);
         else if (str_eqc(k, "exec_from"))
             add(a, &p.exec_from, &p.exec_from_n, v);
+        else if (str_eqc(k, "files_deny"))
+            add(a, &p.files_deny, &p.files_deny_n, v);
+        else if (str_eqc(k, "read_only"))
+            add(a, &p.files_read_only, &p.files_read_only_n, v);
+        else if (str_eqc(k, "watch"))
+            add(a, &p.files_watch, &p.files_watch_n, v);
+        else if (str_eqc(k, "cap"))
+            p.has_capabilities = true, add(a, &p.capabilities, &p.capabilities_n, v);
+        else if (str_eqc(k, "sealed"))
+            x.sealed = true;
         else if (str_eqc(k, "users"))
             p.has_users = true, add(a, &p.users, &p.users_n, v);
         else if (set_control(&p, k, v) < 0)
@@ -120,7 +134,7 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
     }
     const struct str *notices;
     size_t n = 0;
-    int r = strcmp(id, "default") ? kernel_policy_put(a, dir, str_c(id), &p, NULL, &notices, &n, &e)
+    int r = strcmp(id, "default") ? kernel_policy_put(a, dir, str_c(id), &p, &x, &notices, &n, &e)
                                   : kernel_policy_default(a, dir, &p, &notices, &n, &e);
     for (size_t i = 0; i < n; i++)
         fprintf(stderr, "notice: " STR_FMT "\n", STR_ARG(notices[i]));
