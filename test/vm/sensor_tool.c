@@ -59,7 +59,7 @@ static int watch(const char *dir, const char *tier)
     fflush(stdout);
     struct pollfd p[2] = {{.fd = sensor_fd(s), .events = POLLIN}, {.fd = 0, .events = POLLIN}};
     for (char c;;) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (poll(p, 2, 200) < 0 && errno != EINTR)
             break;
         if (sensor_poll(s, 0, print, NULL, &e) < 0)
             return fail(&e);
