@@ -23,6 +23,7 @@
 
 struct images;
 struct held;
+struct detection;
 
 struct agent_engine {
     const char *url;
@@ -47,6 +48,7 @@ struct agent {
     struct plugin *plugin;
     struct images *images;
     struct uplink *uplink;
+    struct detection *detection;
     struct held *held;           /* events that wait for the name of their container */
     struct policy_set *policies; /* in force; never NULL once running */
     char policy_error[1024];     /* why the newest set is not; "" fine */
@@ -76,6 +78,9 @@ void force_sweep(struct agent *g);                          /* kernel policies o
 
 /* ---- observe.c ---- */
 int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agent */
+/* The event for people, without telling it; who is filled in as well. */
+void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev,
+                     struct event *out, struct who_event *who);
 void observe_held(struct agent *g, bool all);                /* let go what is known now or has waited long enough */
 void observe_loss(struct agent *g);
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */

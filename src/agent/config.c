@@ -140,9 +140,6 @@ static int arguments(struct arena *a, int argc, char **argv, bool only_config, s
             return err_set(e, EINVAL, "unexpected \"%s\"; bulkhead-agent --help lists the options", argv[i]);
         bool joined = str_split(str_sub(arg, 2, arg.n), '=', &name, &value);
         const struct option_row *o = row_of(name);
-        if (str_eq(name, STR("rules")))
-            return err_set(e, EINVAL,
-                           "--rules: this version has no detection rules; controls are set by ContainerPolicy");
         if (!o)
             return err_set(e, EINVAL, "there is no option --" STR_FMT "; bulkhead-agent --help lists them",
                            STR_ARG(name));
@@ -175,14 +172,16 @@ int config_parse(struct arena *a, int argc, char **argv, struct config *ret, str
     const char *file = c.config ? c.config : fs_exists(CONFIG_FILE) ? CONFIG_FILE : NULL;
     if (file && ((r = fs_read(a, file, LIMIT_POLICY_FILE, &text, e)) < 0 || (r = config_read(a, text, &c, e)) < 0))
         return err_wrap(e, "configuration %s", file), r;
-    struct config_list policy = c.policy, engine = c.engine;
-    c.policy.n = c.engine.n = 0;
+    struct config_list policy = c.policy, engine = c.engine, rules = c.rules;
+    c.policy.n = c.engine.n = c.rules.n = 0;
     if ((r = arguments(a, argc, argv, false, &c, e)) < 0)
         return r;
     if (!c.policy.n)
         c.policy = policy;
     if (!c.engine.n)
         c.engine = engine;
+    if (!c.rules.n)
+        c.rules = rules;
     *ret = c;
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "agent/loop.h"
 
+#include "agent/detection.h"
 #include "agent/notify.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -130,6 +131,7 @@ static void reload(struct loop *l)
     force_load(l->g, &e);
     if (advisories_install(l->g, &e) < 0)
         say_problem(l->g, EVENT_TYPE_policy, "Intel refused", e.msg);
+    detection_load(l->g, &e);
     setup_watch_folders(l);
 }
 
@@ -144,6 +146,7 @@ static void tick(struct loop *l)
     observe_held(g, false);
     observe_loss(g);
     images_step(g->images, now);
+    detection_tick(g, now, false);
     profiles_tick(g->profiles, now, tell_profile, g);
     engines_orphans(g, now);
     containers_sweep(g->containers, now, gone, g);

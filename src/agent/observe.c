@@ -1,8 +1,10 @@
 /* From the kernel's events to the journal: who is it, was it seen before, what does it mean. */
 #include "agent/agent.h"
 
+#include "agent/detection.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "detect/story.h"
 
 #define HOLD_MAX    512u /* events that wait for the name of their container */
 #define HOLD_TIME   (2 * TIME_SECOND)
@@ -88,10 +90,9 @@ static void track(struct agent *g, const struct sensor_event *ev)
 
 /* ---- telling ---- */
 
-static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
+void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev, struct event *out,
+                     struct who_event *who)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new(EVENT_ARENA);
-    struct event out;
     struct explain_context x = {.tree = g->tree, .policy_name = STR("default")};
     if (c && ev->raw->known) {
         x.policy_name = c->force.policy;
@@ -99,21 +100,31 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
         x.learned = c->force.learned;
     }
     struct bh_container first;
-    struct who_event who = {0};
+    *who = (struct who_event){0};
     if (ev->id.n && sensor_container(g->sensor, ev->id, &first, NULL) == 0)
-        who_asks(g->who, a, g->tree, ev, &first, &who);
-    x.user = who.user;
-    x.package = who.has_package ? &who.package : NULL;
-    explain(a, ev, &x, &out);
+        who_asks(g->who, a, g->tree, ev, &first, who);
+    x.user = who->user;
+    x.package = who->has_package ? &who->package : NULL;
+    explain(a, ev, &x, out);
     if (c)
-        subject_for_event(&c->s, &out.container);
+        subject_for_event(&c->s, &out->container);
     else if (ev->id.n)
-        out.container = (struct event_container){.id = ev->id};
+        out->container = (struct event_container){.id = ev->id};
     if (c && !c->s.engine.n)
-        out.container.engine = STR_NONE;
-    bool session = c && str_eqc(c->s.engine, "docker") && who.exec;
-    out.user_via = session ? STR("docker-exec") : STR_NONE;
-    out.user_name = session ? who.by : who.user;
+        out->container.engine = STR_NONE;
+    bool session = c && str_eqc(c->s.engine, "docker") && who->exec;
+    out->user_via = session ? STR("docker-exec") : STR_NONE;
+    out->user_name = session ? who->by : who->user;
+}
+
+static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(EVENT_ARENA);
+    struct who_event who;
+    struct event out;
+    observe_explain(g, a, c, ev, &out, &who);
+    if (ev->control != CONTROL_none)
+        story_parents(a, g->tree, &out.process);
     journal_put(g->journal, &out);
 }
 
@@ -181,7 +192,8 @@ void observe_held(struct agent *g, bool all)
             at = &h->next;
             continue;
         }
-        learn(g, c, &h->ev);
+        if (!detection_event(g, c, &h->ev))
+            learn(g, c, &h->ev);
         if (wanted(g, &h->ev))
             tell(g, c, &h->ev);
         *at = h->next;
@@ -204,9 +216,9 @@ int observe_event(void *ctx, const struct sensor_event *ev)
         if ((!before && c->known) || lost) /* the host default ruled: give it its own policy now */
             force_container(g, c);
     }
-    if (c && !(c->known && c->s.image_id.n) && (wanted(g, ev) || ev->type == EVENT_TYPE_exec) && hold(g, ev))
+    if (c && !(c->known && c->s.image_id.n) && (wanted(g, ev) || ev->type == EVENT_TYPE_exec || detection_wants(g->detection, ev)) && hold(g, ev))
         return 0;
-    if (c)
+    if (!detection_event(g, c, ev) && c)
         learn(g, c, ev);
     if (wanted(g, ev))
         tell(g, c, ev);

@@ -2,6 +2,8 @@
  * --help shows them. Kinds: PATH one text, LIST several, FLAG, TIME, NUMBER, TIER. */
 OPTION(config, PATH, config, "FILE", "read options from FILE (YAML, same names); default " CONFIG_FILE " if it is there")
 OPTION(policy, LIST, policy, "PATH", "policy file or folder; may be given several times. Else STATE/policy rules")
+OPTION(rules, LIST, rules, "PATH", "detection rules, file or folder, in the language of Falco; several. They come after the shipped ones, and may change these")
+OPTION(no-shipped-rules, FLAG, no_shipped_rules, NULL, "leave the shipped detection rules out")
 OPTION(intel, PATH, intel, "FILE", "intel database, signed; installed into STATE when it is newer")
 OPTION(intel-key, PATH, intel_key, "FILE", "public key of the intel database (PEM); default: intel.pub beside it")
 OPTION(state, PATH, state, "DIR", "what the agent remembers; default /var/lib/bulkhead")

@@ -2,6 +2,7 @@
  * uplink call. */
 #include "agent/loop.h"
 
+#include "agent/detection.h"
 #include "agent/notify.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -329,6 +330,8 @@ int setup_all(struct loop *l, struct err *e)
     }
     if (force_load(g, e) < 0 && !g->policies && (r = policy_set_parse(NULL, 0, &g->policies, e)) < 0)
         return r;
+    if (detection_load(g, e) < 0 && g->config.rules.n)
+        return -EINVAL;
     force_all(g); /* also when the set was bad: the host default */
     tell_started(g);
     g->images = images_new(g);
@@ -352,6 +355,7 @@ void setup_undo(struct loop *l)
     watchers_free(g->watchers);
     if (g->containers && g->tree && g->journal)
         observe_held(g, true);
+    detection_tick(g, time_now(), true);
     if (g->profiles && profiles_save(g->profiles, &e) < 0)
         log_error("%s", e.msg);
     if (g->journal && g->policies)
@@ -362,6 +366,7 @@ void setup_undo(struct loop *l)
     uplink_stop(g->uplink);
     images_free(g->images);
     held_free(g->held);
+    detection_free(g->detection);
     sensor_close(g->sensor);
     profiles_free(g->profiles);
     containers_free(g->containers);

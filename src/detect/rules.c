@@ -404,6 +404,7 @@ int detect_rules_add(struct detect_rules *rs, const char *file, struct str text,
     int r = yml_parse(rs->a, text, &docs, &n, e);
     if (r < 0)
         return err_wrap(e, "%s", file), r;
+    rs->fingerprint = rs->fingerprint * 31 + str_hash(text);
     file = arena_cstr(rs->a, str_c(file));
     for (size_t i = 0; i < n; i++) {
         if (docs[i].root->kind != YML_LIST)
@@ -482,4 +483,9 @@ const struct expr_set *detect_rules_set(const struct detect_rules *rs)
 uint64_t detect_rules_kinds(const struct detect_rules *rs)
 {
     return rs->kinds;
+}
+
+uint64_t detect_rules_fingerprint(const struct detect_rules *rs)
+{
+    return rs->fingerprint;
 }

@@ -92,6 +92,8 @@ size_t detect_rules_in_force(const struct detect_rules *rs);
 const struct expr_set *detect_rules_set(const struct detect_rules *rs);
 uint64_t detect_rules_kinds(const struct detect_rules *rs); /* of events that any rule in force can be about */
 
+uint64_t detect_rules_fingerprint(const struct detect_rules *rs); /* equal when all texts were */
+
 /* ---- output.c ---- */
 /* Unknown fields and those that are not here go to unknown(ctx, name, why) and print as <NA>. */
 struct detect_output *detect_output_compile(struct arena *a, struct str text,

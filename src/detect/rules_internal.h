@@ -51,6 +51,7 @@ struct detect_rules {
     struct expr_set *set;
     uint64_t kinds;
     size_t in_force;
+    uint64_t fingerprint; /* of the texts */
 };
 
 void detect_notice(struct detect_rules *rs, enum detect_notice_kind kind, const char *file, size_t line,

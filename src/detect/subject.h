@@ -98,6 +98,7 @@ enum event_type detect_kind_type(enum detect_kind k);
 uint64_t detect_kinds_called(struct str name);
 
 /* Container (but its id) and tree are the caller's. Borrows from ev. */
+enum detect_kind detect_subject_kind(const struct sensor_event *ev);
 void detect_subject_sensor(struct detect_subject *s, const struct sensor_event *ev);
 /* One recorded event. Processes of exec events are for the caller to put into a tree. */
 int detect_subject_json(struct detect_subject *s, const struct json_value *event, struct err *e);

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-static enum detect_kind kind_of(const struct sensor_event *ev)
+enum detect_kind detect_subject_kind(const struct sensor_event *ev)
 {
     if (ev->type == EVENT_TYPE_namespace)
         return ev->raw->arg[1] ? KIND_setns : KIND_unshare;
@@ -51,7 +51,7 @@ static void peer(struct detect_subject *s, const struct bh_addr *p)
 void detect_subject_sensor(struct detect_subject *s, const struct sensor_event *ev)
 {
     const struct bh_event *r = ev->raw;
-    s->kind = kind_of(ev);
+    s->kind = detect_subject_kind(ev);
     s->type = ev->type;
     s->control = ev->control;
     s->action = ev->action;

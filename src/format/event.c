@@ -118,6 +118,16 @@ static void put_container(struct json_writer *w, const struct event_container *c
     json_w_end(w);
 }
 
+static void put_parent_args(struct json_writer *w, const struct event_parent *p)
+{
+    struct str rest = p->args, one;
+    json_w_karray(w, "args");
+    while (str_cut(&rest, '\0', &one))
+        json_w_str(w, one);
+    json_w_end(w);
+    json_w_ki64(w, "uid", p->uid);
+}
+
 static void put_process(struct json_writer *w, const struct event_process *p)
 {
     json_w_kobject(w, "process");
@@ -135,6 +145,8 @@ static void put_process(struct json_writer *w, const struct event_process *p)
         json_w_object(w);
         json_w_ki64(w, "pid", p->parents[i].pid);
         put_text(w, "exe", p->parents[i].exe);
+        if (p->parents[i].args.n)
+            put_parent_args(w, &p->parents[i]);
         json_w_end(w);
     }
     json_w_end(w);

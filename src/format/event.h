@@ -52,6 +52,8 @@ struct event_container {
 struct event_parent {
     int64_t pid;
     struct str exe;
+    struct str args; /* NUL-separated; empty: not told */
+    int64_t uid;     /* with args */
 };
 
 struct event_process {

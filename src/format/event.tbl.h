@@ -70,6 +70,7 @@ EVENT_CONTROL(iso_ptrace, "isolation.ptrace", "processes of other containers ins
 EVENT_CONTROL(iso_memory, "isolation.memory", "memory shared with other containers")
 EVENT_CONTROL(iso_sockets, "isolation.sockets", "local sockets of other containers")
 EVENT_CONTROL(resources, "resources", "processor, memory, processes, files, disk and network against limits")
+EVENT_CONTROL(rules, "rules", "detection rules: see docs/rules.md")
 EVENT_CONTROL(image, "image", "images without an allow verdict")
 EVENT_CONTROL(request, "request", "requests to the engine that are ambiguous or would bypass protection")
 EVENT_CONTROL(sensor, "sensor", "the sensing itself: loss, tampering")
