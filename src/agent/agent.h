@@ -81,7 +81,7 @@ int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agen
 /* The event for people, without telling it; who is filled in as well. */
 void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev,
                      struct event *out, struct who_event *who);
-void observe_held(struct agent *g, bool all);                /* let go what is known now or has waited long enough */
+void observe_held(struct agent *g, bool all); /* let go what is known now or has waited long enough */
 void observe_loss(struct agent *g);
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */
 void held_free(struct held *h);

@@ -124,9 +124,10 @@ static uint64_t incident_key(const struct detect_rule *r, const struct detect_su
 static void put(struct agent *g, struct arena *a, struct event *ev, const struct incident *in, struct str rest)
 {
     char first[TIME_TEXT], last[TIME_TEXT];
-    ev->detail = arena_strf(a, "{\"incident\":{\"id\":\"%s\",\"count\":%" PRIu64 ",\"first\":\"%s\",\"last\":\"%s\"}%s" STR_FMT,
-                            in->id, in->count, time_format(in->first, first), time_format(in->last, last),
-                            rest.n > 2 ? "," : "", STR_ARG(str_sub(rest, 1, rest.n)));
+    ev->detail =
+        arena_strf(a, "{\"incident\":{\"id\":\"%s\",\"count\":%" PRIu64 ",\"first\":\"%s\",\"last\":\"%s\"}%s" STR_FMT,
+                   in->id, in->count, time_format(in->first, first), time_format(in->last, last), rest.n > 2 ? "," : "",
+                   STR_ARG(str_sub(rest, 1, rest.n)));
     journal_put(g->journal, ev);
 }
 

@@ -1,7 +1,7 @@
 /* detection: the agent's detection rules: the shipped ones and --rules, run over every event of the sensor, whatever
- * the policy says. Alerts become events of control `rules` with the whole story in `detail`: what was seen in the rule's
- * words, why it matters, what to do, MITRE ids, the first cause, the incident it belongs to, and under `event` what the
- * kernel told. Main thread alone.
+ * the policy says. Alerts become events of control `rules` with the whole story in `detail`: what was seen in the
+ * rule's words, why it matters, what to do, MITRE ids, the first cause, the incident it belongs to, and under `event`
+ * what the kernel told. Main thread alone.
  */
 #ifndef BULKHEAD_AGENT_DETECTION_H
 #define BULKHEAD_AGENT_DETECTION_H

@@ -265,7 +265,8 @@ void force_container(struct agent *g, struct container *c)
     f->mode = p.mode;
     for (int k = 0; k < CONTROL_sensor; k++)
         f->action[k] = setting(&p, (enum event_control)k);
-    struct kernel_policy_extra x = {.image_id = c->s.image_id, .tell_all = true /* detection rules want each exec, not only new ones */};
+    struct kernel_policy_extra x = {.image_id = c->s.image_id,
+                                    .tell_all = true /* detection rules want each exec, not only new ones */};
     learned_allow(g, tmp, c, &p, &x, f);
     int r = g->sensor ? kernel_policy_put(tmp, g->config.bpf_dir, c->s.id, &p, &x, &notices, &notices_n, &e)
                       : err_set(&e, ENOTSUP, "no sensor on this host: %s", g->sensor_error);

@@ -90,8 +90,8 @@ static void track(struct agent *g, const struct sensor_event *ev)
 
 /* ---- telling ---- */
 
-void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev, struct event *out,
-                     struct who_event *who)
+void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev,
+                     struct event *out, struct who_event *who)
 {
     struct explain_context x = {.tree = g->tree, .policy_name = STR("default")};
     if (c && ev->raw->known) {
@@ -216,7 +216,8 @@ int observe_event(void *ctx, const struct sensor_event *ev)
         if ((!before && c->known) || lost) /* the host default ruled: give it its own policy now */
             force_container(g, c);
     }
-    if (c && !(c->known && c->s.image_id.n) && (wanted(g, ev) || ev->type == EVENT_TYPE_exec || detection_wants(g->detection, ev)) && hold(g, ev))
+    if (c && !(c->known && c->s.image_id.n) &&
+        (wanted(g, ev) || ev->type == EVENT_TYPE_exec || detection_wants(g->detection, ev)) && hold(g, ev))
         return 0;
     if (!detection_event(g, c, ev) && c)
         learn(g, c, ev);
