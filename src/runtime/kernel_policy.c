@@ -148,6 +148,8 @@ static int build(struct arena *a, const struct container_policy *p, const struct
 #define X(name, section, key) b->action[BH_CONTROL_##name] = p->name;
     POLICY_ACTIONS(X)
 #undef X
+    b->action[BH_CONTROL_egress] = BH_BLOCK;
+    b->action[BH_CONTROL_ingress] = BH_BLOCK;
     b->action[BH_CONTROL_process_allow] = BH_BLOCK;
     b->action[BH_CONTROL_process_deny] = BH_BLOCK;
     b->action[BH_CONTROL_process_users] = BH_BLOCK;
@@ -262,6 +264,20 @@ static int demands(const char *bpf_dir, const struct maps *m, const struct bh_po
     return b->flags & BH_POLICY_FILES ? demand_set(bpf_dir ? bpf_dir : SENSOR_BPF_DIR, DEMAND_OPENS, true, e) : 0;
 }
 
+/* A host without cgroup2 has no tables for it: then it is said, where the policy asks for it. */
+static int put_network(struct arena *a, const char *bpf_dir, const char *id, const struct container_policy *p,
+                       const struct kernel_policy_extra *x, struct lists *l, struct err *e)
+{
+    static const char none[BH_ID];
+    int r = kernel_network_put(a, bpf_dir, id ? id : none, p, x ? x->network : NULL, &l->notices, &l->notices_n, e);
+    if (r != -ENOENT)
+        return r;
+    if (p->egress.given || p->ingress.given)
+        notice(a, l, "network", STR("egress, ingress"),
+               "are not in force: the kernel carries no cgroup programs of ours");
+    return 0;
+}
+
 static int put(struct arena *a, const char *bpf_dir, const char *id, const struct container_policy *p,
                const struct kernel_policy_extra *x, const struct str **notices, size_t *notices_n, struct err *e)
 {
@@ -295,6 +311,8 @@ static int put(struct arena *a, const char *bpf_dir, const char *id, const struc
             r = demands(bpf_dir, &m, &b, e);
     }
     maps_close(&m);
+    if (r == 0)
+        r = put_network(a, bpf_dir, id, p, x, l, e);
     if (r == 0 && notices && notices_n) {
         *notices = l->notices;
         *notices_n = l->notices_n;
@@ -337,6 +355,8 @@ int kernel_policy_del(const char *bpf_dir, struct str id, struct err *e)
             drop_lists(&m, old.set);
     }
     maps_close(&m);
+    struct err none = ERR_INIT;
+    kernel_network_del(bpf_dir, id.p, &none);
     return r;
 }
 

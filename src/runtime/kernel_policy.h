@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "bpf/event.h"
 #include "policy/policy.h"
+#include "runtime/kernel_network.h"
 
 #define KERNEL_POLICY_PATHS 4096u /* exact paths in all lists of one container */
 
@@ -26,7 +27,8 @@ struct kernel_policy_extra {
     /* added to process.allow as exact paths: the learned profile */
     const struct str *allow;
     size_t allow_n;
-    bool has_allow; /* the profile is in force even when empty */
+    bool has_allow;                       /* the profile is in force even when empty */
+    const struct kernel_network *network; /* what network lists mean here; NULL: addresses only */
 };
 
 /* extra may be NULL. Notices (one line each) live in the arena; both out parameters may be NULL. */

@@ -12,6 +12,7 @@ CODE(process)
 CODE(trace)
 CODE(lsm)
 CODE(network)
+CODE(cgroup)
 CODE(iter)
 CODE(probe)
 #undef CODE
@@ -21,6 +22,7 @@ static const struct object objects[] = {
     {"trace", bpf_trace_start, bpf_trace_end, OBJECT_TRACE, false},
     {"lsm", bpf_lsm_start, bpf_lsm_end, OBJECT_LSM, false},
     {"network", bpf_network_start, bpf_network_end, OBJECT_LSM | OBJECT_TRACE, true},
+    {"cgroup", bpf_cgroup_start, bpf_cgroup_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"iter", bpf_iter_start, bpf_iter_end, 0, true},
     {"probe", bpf_probe_start, bpf_probe_end, 0, true},
 };

@@ -7,7 +7,9 @@
  *   sensor_tool DIR remove | doctor | insns   insns: instructions the verifier walked, for each program loaded on this host
  */
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/time.h"
+#include "policy/network.h"
 #include "runtime/kernel_policy.h"
 #include "runtime/sensor.h"
 #include "runtime/try.h"
@@ -76,17 +78,9 @@ static int watch(const char *dir, const char *tier)
 
 static int set_control(struct container_policy *p, struct str name, struct str value)
 {
-    const struct {
-        const char *name;
-        enum event_action *to;
-    } controls[] = {
-#define X(name, section, key) {#name, &p->name},
-        POLICY_ACTIONS(X)
+#define X(control, section, key) if (str_eqc(name, #control)) return event_action_parse(value, &p->control);
+    POLICY_ACTIONS(X)
 #undef X
-    };
-    for (size_t i = 0; i < ARRAY_LEN(controls); i++)
-        if (str_eqc(name, controls[i].name))
-            return event_action_parse(value, controls[i].to);
     return -EINVAL;
 }
 
@@ -104,7 +98,9 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
     struct err e = ERR_INIT;
     _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
     struct container_policy p = {.mode = !strcmp(mode, "enforce") ? MODE_ENFORCE : !strcmp(mode, "audit") ? MODE_AUDIT : MODE_LEARN};
-    struct kernel_policy_extra x = {0};
+    uint8_t resolvers[4][16], own[4][16];
+    struct kernel_network net = {.resolvers = (const uint8_t(*)[16])resolvers, .own = (const uint8_t(*)[16])own};
+    struct kernel_policy_extra x = {.network = &net};
     for (; *rest; rest++) {
         struct str k, v;
         if (!str_split(str_c(*rest), '=', &k, &v))
@@ -129,6 +125,21 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
             x.sealed = true;
         else if (str_eqc(k, "users"))
             p.has_users = true, add(a, &p.users, &p.users_n, v);
+        else if (str_eqc(k, "egress.allow") || str_eqc(k, "ingress.allow")) {
+            struct network_side *side = k.p[0] == 'e' ? &p.egress : &p.ingress;
+            side->given = side->deny_default = true;
+            if (!str_eqc(v, "none"))
+                add(a, &side->allow, &side->allow_n, v);
+        } else if (str_eqc(k, "egress.deny") || str_eqc(k, "ingress.deny")) {
+            struct network_side *side = k.p[0] == 'e' ? &p.egress : &p.ingress;
+            side->given = true;
+            add(a, &side->deny, &side->deny_n, v);
+        } else if (str_eqc(k, "resolver") || str_eqc(k, "own")) {
+            struct network_element el;
+            if (network_element_parse(v, &el) < 0)
+                return fprintf(stderr, "sensor_tool: bad address %s\n", *rest), 2;
+            memcpy(k.p[0] == 'r' ? resolvers[net.resolvers_n++ & 3] : own[net.own_n++ & 3], el.address, 16);
+        }
         else if (set_control(&p, k, v) < 0)
             return fprintf(stderr, "sensor_tool: bad setting %s\n", *rest), 2;
     }
@@ -182,6 +193,14 @@ int main(int argc, char **argv)
         return watch(dir, argv[3]);
     if (!strcmp(what, "policy") && argc > 4)
         return policy(dir, argv[3], argv[4], argv + 5);
+    if (!strcmp(what, "cut") && argc > 4)
+        return kernel_network_cut(dir, str_c(argv[3]), !strcmp(argv[4], "on"), &e) < 0 ? fail(&e) : 0;
+    if (!strcmp(what, "bad") && argc > 3) {
+        _cleanup_(arena_freep) struct arena *a = arena_new(16u << 20);
+        struct str text;
+        size_t n;
+        return fs_read(a, argv[3], 8u << 20, &text, &e) < 0 || kernel_network_bad(dir, text, &n, &e) < 0 ? fail(&e) : 0;
+    }
     if (!strcmp(what, "remove"))
         return sensor_remove(dir, &e) < 0 ? fail(&e) : 0;
     if (argc == 2 && !strcmp(argv[1], "try")) /* runtime/prove.h starts us */
