@@ -20,6 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static int number(const char *s)
+{
+    return (int)strtol(s, NULL, 10);
+}
+
 static int say(int r)
 {
     if (r == 0)
@@ -190,7 +195,9 @@ static size_t answer(unsigned char *m, size_t n)
     for (; k < m[12] && k < sizeof(name) - 1; k++)
         name[k] = (char)m[13 + k];
     name[k] = '\0';
-    sscanf(name, "%*[^-]-%u-%u-%u-%u", &a, &b, &c, &d);
+    const char *p = strchr(name, '-'); unsigned *part[] = {&a, &b, &c, &d};
+    for (int i = 0; p && i < 4; i++, p = strchr(p + 1, '-'))
+        *part[i] = (unsigned)number(p + 1);
     m[2] |= 0x80;
     m[7] = 3;
     const unsigned char records[] = {0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 5, 0, 4, 1, 'x', 0xc0, 12, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4,
@@ -316,15 +323,15 @@ int main(int argc, char **argv)
     if (!strcmp(what, "serve"))
         return serve(x);
     if (!strcmp(what, "tcp"))
-        return say(to(x, atoi(y), SOCK_STREAM));
+        return say(to(x, number(y), SOCK_STREAM));
     if (!strcmp(what, "connected"))
-        return say(to(x, atoi(y), SOCK_DGRAM));
+        return say(to(x, number(y), SOCK_DGRAM));
     if (!strcmp(what, "udp"))
-        return say(unconnected(x, atoi(y)));
+        return say(unconnected(x, number(y)));
     if (!strcmp(what, "mapped"))
-        return say(mapped(x, atoi(y)));
+        return say(mapped(x, number(y)));
     if (!strcmp(what, "fastopen"))
-        return say(fastopen(x, atoi(y)));
+        return say(fastopen(x, number(y)));
     if (!strcmp(what, "raw"))
         return say(socket(AF_INET, SOCK_RAW, IPPROTO_RAW) < 0 ? -1 : 0);
     if (!strcmp(what, "packet"))
@@ -332,7 +339,7 @@ int main(int argc, char **argv)
     if (!strcmp(what, "icmp"))
         return say(icmp(x));
     if (!strcmp(what, "listen")) {
-        int fd = listening(atoi(x));
+        int fd = listening(number(x));
         if (say(fd < 0 ? -1 : 0))
             return 1;
         char c;
@@ -342,19 +349,19 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(what, "dns") && argc > 5)
-        return resolve(x, y) < 0 ? say(-1) : say(to(argv[4], atoi(argv[5]), SOCK_STREAM));
+        return resolve(x, y) < 0 ? say(-1) : say(to(argv[4], number(argv[5]), SOCK_STREAM));
     if (!strcmp(what, "send") && argc > 4)
-        return say(send_text(x, atoi(y), argv[4]));
+        return say(send_text(x, number(y), argv[4]));
     if (!strcmp(what, "scan") && argc > 4)
-        return say(scan(x, atoi(y), atoi(argv[4])));
+        return say(scan(x, number(y), number(argv[4])));
     if (!strcmp(what, "names") && argc > 4)
-        return say(names(x, atoi(y), atoi(argv[4])));
+        return say(names(x, number(y), number(argv[4])));
     if (!strcmp(what, "keep"))
-        return say(keep(x, atoi(y)));
+        return say(keep(x, number(y)));
     if (!strcmp(what, "from") && argc > 4)
-        return say(from(atoi(x), y, argv[4]));
+        return say(from(number(x), y, argv[4]));
     if (!strcmp(what, "reply"))
-        return say(reply(atoi(x)));
+        return say(reply(number(x)));
     fprintf(stderr, "net: what?\n");
     return 2;
 }
