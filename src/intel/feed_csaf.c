@@ -104,10 +104,24 @@ static struct str evr(struct arena *a, const struct purl *p)
                                            : p->version;
 }
 
+/* Of what is told of binary packages too, the source package says nothing more. */
+static bool has_binaries(const struct csaf *c, const struct json_value *list, struct str space)
+{
+    JSON_EACH (list, it) {
+        const struct product *p = map_get(c->products, json_str(it));
+        if (p && p->platform && str_eq(p->platform->space, space) && p->component && p->component->has_purl &&
+            !str_eqc(purl_qualifier(&p->component->purl, "arch"), "src") && !is_debug(p->component->purl.name))
+            return true;
+    }
+    return false;
+}
+
 static void take_status_list(struct csaf *c, struct str id, const struct json_value *list, enum vuln_status status,
                              enum vuln_severity severity)
 {
     struct arena *a = c->f->a;
+    struct str last_space = STR_NONE;
+    bool binaries = false;
     JSON_EACH (list, it) {
         const struct product *p = map_get(c->products, json_str(it));
         const struct product *component = p && p->component ? p->component : p;
@@ -116,6 +130,13 @@ static void take_status_list(struct csaf *c, struct str id, const struct json_va
             continue;
         const struct purl *purl = component && component->has_purl ? &component->purl : p->has_purl ? &p->purl : NULL;
         if (!purl || !str_eqc(purl->type, "rpm") || is_debug(purl->name))
+            continue;
+        bool source = str_eqc(purl_qualifier(purl, "arch"), "src");
+        if (!last_space.n || !str_eq(last_space, platform->space)) {
+            last_space = platform->space;
+            binaries = has_binaries(c, list, last_space);
+        }
+        if (source && binaries)
             continue;
         struct str category = str_c(map_get(c->statuses, json_str(it)));
         struct feed_row row = {.feed = platform->feed,

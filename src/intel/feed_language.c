@@ -161,13 +161,9 @@ int feed_php(struct feed *f, struct err *e)
 
 /* ---- https://github.com/nodejs/security-wg: vuln/npm and vuln/core ---- */
 
-int feed_node(struct feed *f, struct err *e)
+static int node_read(struct feed *f, const struct json_value *doc)
 {
     struct arena *a = f->a;
-    struct json_value *doc;
-    int r = feed_json_read(f, &doc, e);
-    if (r < 0)
-        return r;
     struct str module = json_str(json_get(doc, "module_name")), ids[FEED_ALIASES_MAX];
     const struct json_value *cves = json_get(doc, module.n ? "cves" : "cve");
     struct str vulnerable = json_str(json_get(doc, module.n ? "vulnerable_versions" : "vulnerable"));
@@ -201,6 +197,18 @@ int feed_node(struct feed *f, struct err *e)
         adv.ids = ids + i;
         feed_advisory(f, &adv);
     }
+    return f->w->code;
+}
+
+/* One advisory, or all of core by their number (index.json). */
+int feed_node(struct feed *f, struct err *e)
+{
+    struct json_value *doc;
+    int r = feed_json_read(f, &doc, e);
+    if (r < 0 || json_get(doc, "vulnerable") || json_get(doc, "module_name"))
+        return r < 0 ? r : node_read(f, doc);
+    JSON_EACH (doc, it)
+        node_read(f, it);
     return f->w->code;
 }
 

@@ -1,7 +1,8 @@
 /* OpenVEX documents that a distribution publishes about its packages (Ubuntu: one a CVE). Products are package URLs,
  * pkg:deb/ubuntu/curl@7.81.0-1ubuntu1.24?arch=source&distro=jammy; only the source packages are taken, as Ubuntu's
- * others go with them. A document about anything but a distribution's packages is told as unusable here: it belongs to
- * `bulkhead scan --vex`. */
+ * others go with them. Of what is fixed they name the version of today, not the first one with the fix: that is left to
+ * the tracker and to OSV. A document about anything but a distribution's packages is told as unusable here: it belongs
+ * to `bulkhead scan --vex`. */
 #include "base/cleanup.h"
 #include "format/purl.h"
 #include "intel/feed.h"
@@ -36,9 +37,7 @@ static bool take_product(struct feed *f, const struct statement *s, struct str t
     struct str arch = purl_qualifier(&p, "arch");
     if (!row.space.n || (arch.n && !str_eqc(arch, "source")))
         return true;
-    if (s->status == VULN_FIXED)
-        row.fixed = p.version;
-    if (s->status != VULN_NOT_AFFECTED && (s->status != VULN_FIXED || row.fixed.n))
+    if (s->status != VULN_NOT_AFFECTED && s->status != VULN_FIXED)
         feed_row(f, &row);
     return true;
 }

@@ -108,6 +108,8 @@ static int on_end(void *arg, struct str name, struct str text, struct err *e)
         d->title = arena_str(s->f->a, text);
     else if (str_eqc(name, "platform") && d->platforms_n < OVAL_PLATFORMS_MAX)
         d->platforms[d->platforms_n++] = arena_str(s->f->a, text);
+    else if (str_eqc(name, "cpe") && d->cpes_n < OVAL_PLATFORMS_MAX)
+        d->cpes[d->cpes_n++] = arena_str(s->f->a, text);
     else if (str_eqc(name, "severity"))
         d->severity = arena_str(s->f->a, text);
     else if (str_eqc(name, "cve"))
@@ -185,6 +187,9 @@ int feed_oval_json(struct feed *f, struct err *e)
     }
     JSON_EACH (json_get(advisory, "Cves"), it)
         take_cve(&s, json_str(json_get(it, "CveID")));
+    JSON_EACH (json_get(advisory, "AffectedCpeList"), it)
+        if (d->cpes_n < OVAL_PLATFORMS_MAX)
+            d->cpes[d->cpes_n++] = json_str(it);
     const struct json_value *resolution = json_path(advisory, "Affected.Resolution");
     if (resolution && resolution->type == JSON_ARRAY)
         JSON_EACH (resolution, it)

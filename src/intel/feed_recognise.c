@@ -25,7 +25,7 @@ struct marks {
     bool tracker;                               /* Debian */
     bool csaf, openvex, candidate, patches, threat;
     bool oval_class, oval_metadata;
-    bool module_name, vulnerable_versions, vulnerable, patched; /* Node.js */
+    bool module_name, vulnerable_versions, vulnerable, patched, node_index; /* Node.js */
     bool retire;
 };
 
@@ -53,7 +53,7 @@ static enum feed_kind decide(const struct marks *m)
         return FEED_REDHAT_API;
     if (m->oval_class && m->oval_metadata)
         return FEED_OVAL_JSON;
-    if ((m->module_name && m->vulnerable_versions) || (m->vulnerable && m->patched))
+    if ((m->module_name && m->vulnerable_versions) || (m->vulnerable && m->patched) || m->node_index)
         return FEED_NODE;
     if (m->retire)
         return FEED_RETIRE;
@@ -96,6 +96,7 @@ static int first_source(struct json *j, struct marks *m, struct err *e)
         return t == JSON_ARRAY ? json_skip(j, e) : t;
     while ((t = json_next(j, e)) == JSON_KEY) {
         bool id = is_tracker_id(json_text(j)), list = str_eqc(json_text(j), "vulnerabilities");
+        m->node_index = m->node_index || str_eqc(json_text(j), "patched");
         if (list) { /* retire.js */
             t = json_next(j, e);
             m->retire = m->retire || t == JSON_ARRAY;

@@ -25,6 +25,8 @@ struct state {
 static struct str number_after(struct str s, const char *mark)
 {
     ptrdiff_t at = str_find(s, str_c(mark));
+    if (at < 0 && mark[1] == 'e') /* "1.module_el8.9.0+1" */
+        at = str_find(s, STR("_el"));
     size_t from, to;
     if (at < 0)
         return STR_NONE;

@@ -1,6 +1,7 @@
 #include "intel/oval.h"
 
 #include "base/cleanup.h"
+#include "intel/redhat.h"
 
 enum { WALK_DEPTH = FEED_ID_MAX };
 
@@ -236,8 +237,33 @@ static struct str variant_name(struct arena *a, const struct context *c, const s
     return c->scheme == VERSION_RPM ? t->name : arena_strf(a, "bin:" STR_FMT, STR_ARG(t->name));
 }
 
-static void emit(struct feed *f, const struct oval_definition *d, const struct context *c, const struct package_test *t)
+/* Red Hat's criteria name the release, its CPEs the stream: what is only for EUS and the like is not for the release.
+ */
+static void streams(struct arena *a, const struct oval_definition *d, struct context *c)
 {
+    struct context only = {0};
+    for (size_t i = 0; i < d->cpes_n; i++) {
+        struct str space = redhat_space(a, d->cpes[i]);
+        bool have = !space.n;
+        for (size_t k = 0; k < only.spaces_n; k++)
+            have = have || str_eq(only.spaces[k], space);
+        for (size_t k = 0; k < c->spaces_n; k++)
+            if (str_eq(c->spaces[k], space))
+                return;
+        if (!have)
+            only.spaces[only.spaces_n++] = space;
+    }
+    if (!only.spaces_n || strcmp(c->feed, "redhat") != 0)
+        return;
+    memcpy(c->spaces, only.spaces, sizeof(c->spaces));
+    c->spaces_n = only.spaces_n;
+}
+
+static void emit(struct feed *f, const struct oval_definition *d, const struct context *where,
+                 const struct package_test *t)
+{
+    struct context c_own = *where, *c = &c_own;
+    streams(f->a, d, c);
     enum vuln_status status = t->status == VULN_AFFECTED ? resolution(d, t->name) : t->status;
     if (status == VULN_NOT_AFFECTED || !c->feed[0])
         return;

@@ -21,6 +21,8 @@ struct oval_definition {
     size_t cves_n;
     struct str platforms[OVAL_PLATFORMS_MAX];
     size_t platforms_n;
+    struct str cpes[OVAL_PLATFORMS_MAX]; /* Red Hat: for which streams it is */
+    size_t cpes_n;
     struct str severity, vector;
     double cvss;
     int64_t issued;
