@@ -144,7 +144,7 @@ static void test_formats(void **state)
          NULL, NULL, ""},
         {"ubuntu", "16.04", "deb", "libwayland-bin", "1.12.0-1~ubuntu16.04.3", "wayland", NULL, "CVE-2021-3782",
          "affected", "medium", ""},
-        {"ubuntu", "22.04", "deb", "syslinux", "3:6.04", NULL, NULL, "CVE-2016-20013", "affected", NULL, ""},
+        {"ubuntu", "14.04", "deb", "dietlibc", "0.33", NULL, NULL, "CVE-2016-20013", "affected", NULL, ""},
         {"ubuntu", "22.04", "deb", "libdemo1", "1.2-3ubuntu0.1", "demo", NULL, "CVE-2099-8002", "fixed", "medium",
          "1.2-3ubuntu0.2"},
         {"ubuntu", "22.04", "deb", "libdemo1", "1.2-3ubuntu0.2", "demo", NULL, "CVE-2099-8002", NULL, NULL, ""},
