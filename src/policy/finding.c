@@ -2,7 +2,7 @@
 
 const char *finding_kind_name(enum finding_kind kind)
 {
-    static const char *const names[FINDING_KINDS] = {"vuln", "malware", "secret", "package", "check"};
+    static const char *const names[FINDING_KINDS] = {"vuln", "malware", "secret", "package", "check", "dynamic"};
     return names[kind];
 }
 

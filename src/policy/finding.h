@@ -7,12 +7,20 @@
 #include "format/package.h"
 #include "format/vuln.h"
 
-enum finding_kind { FINDING_VULN, FINDING_MALWARE, FINDING_SECRET, FINDING_PACKAGE, FINDING_CHECK, FINDING_KINDS };
+enum finding_kind {
+    FINDING_VULN,
+    FINDING_MALWARE,
+    FINDING_SECRET,
+    FINDING_PACKAGE,
+    FINDING_CHECK,
+    FINDING_DYNAMIC,
+    FINDING_KINDS
+};
 
 /* Where a secret or a check was found: in a file of a layer, in the environment, in a label or in the history of the
  * config. "file" "env" "label" "history" "config" outside. */
 enum finding_origin { ORIGIN_FILE, ORIGIN_ENV, ORIGIN_LABEL, ORIGIN_HISTORY, ORIGIN_CONFIG, ORIGINS };
-const char *finding_kind_name(enum finding_kind kind); /* "vuln" "malware" "secret" "package" "check" */
+const char *finding_kind_name(enum finding_kind kind); /* "vuln" "malware" "secret" "package" "check" "dynamic" */
 const char *finding_origin_name(enum finding_origin origin);
 
 struct finding {
@@ -38,8 +46,9 @@ struct finding {
     struct str engine;      /* malware: yara, hash, clamd */
     struct str sha256;      /* malware: hex, of the file */
     enum finding_origin origin;
-    uint32_t line; /* secret in a file: from 1; 0 unknown */
-    bool hidden;   /* deleted or replaced by a later layer: not in a container, but still in the image */
+    uint32_t line;            /* secret in a file: from 1; 0 unknown */
+    struct str type, address; /* dynamic: exec, write, connect, dns, rule; peer of a connection or name asked for */
+    bool hidden;              /* deleted or replaced by a later layer: not in a container, but still in the image */
 };
 
 struct image_config {
@@ -63,6 +72,15 @@ struct image_facts {
     size_t findings_n;
     struct str *looked_for; /* "packages" "secrets" "malware" "checks" "dynamic": what the scan covered */
     size_t looked_for_n;
+    struct str *layers; /* diff ids, lowest first */
+    size_t layers_n;
+    size_t base_layers; /* how many of them are the base image's; 0 unknown */
+    struct str *base;   /* names and digests of the base image */
+    size_t base_n;
+    int64_t size;        /* bytes unpacked; 0 unknown */
+    int64_t scanned;     /* instant of the scan; 0 unknown */
+    int64_t intel_built; /* 0: judged without intel */
+    bool intel_signed;
     bool incomplete; /* something could not be read: a verdict of allow is not possible */
 };
 

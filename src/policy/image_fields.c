@@ -10,60 +10,13 @@ _Static_assert(ARRAY_LEN(severities) == VULN_CRITICAL + 1, "severities");
 _Static_assert(ARRAY_LEN(statuses) == VULN_UNDER_INVESTIGATION + 1, "statuses");
 
 #define NONE (-1)
-/* X(id, kind, name, type, names, argument, doc) */
-#define FIELDS(X)                                                                                                      \
-    X(F_VULN, FINDING_VULN, "vuln", EXPR_THING, NULL, EXPR_NO_ARG, "a vulnerability")                                  \
-    X(F_VULN_ID, FINDING_VULN, "vuln.id", EXPR_STRING, NULL, EXPR_NO_ARG, "CVE or advisory id")                        \
-    X(F_VULN_ALIASES, FINDING_VULN, "vuln.aliases", EXPR_LIST, NULL, EXPR_NO_ARG, "other ids of the same")             \
-    X(F_VULN_SEVERITY, FINDING_VULN, "vuln.severity", EXPR_ENUM, severities, EXPR_NO_ARG, "severity")                  \
-    X(F_VULN_FIXED, FINDING_VULN, "vuln.fixed", EXPR_STRING, NULL, EXPR_NO_ARG, "first version with the fix")          \
-    X(F_VULN_AGE, FINDING_VULN, "vuln.age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since the advisory was published") \
-    X(F_VULN_FIX_AGE, FINDING_VULN, "vuln.fix_age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since the fix")            \
-    X(F_VULN_STATUS, FINDING_VULN, "vuln.status", EXPR_ENUM, statuses, EXPR_NO_ARG, "what the vendor says")            \
-    X(F_VULN_KEV, FINDING_VULN, "vuln.kev", EXPR_BOOL, NULL, EXPR_NO_ARG, "known to be exploited (CISA KEV)")          \
-    X(F_VULN_HEADERS_ONLY, FINDING_VULN, "vuln.headers_only", EXPR_BOOL, NULL, EXPR_NO_ARG,                            \
-      "in the kernel's headers (linux-libc-dev) only: nothing of it runs")                                             \
-    X(F_VULN_EPSS, FINDING_VULN, "vuln.epss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "probability of exploitation, 0 to 1")   \
-    X(F_VULN_CVSS, FINDING_VULN, "vuln.cvss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "CVSS base score")                       \
-    X(F_VULN_PACKAGE, FINDING_VULN, "vuln.package", EXPR_STRING, NULL, EXPR_NO_ARG, "name of the package")             \
-    X(F_VULN_TYPE, FINDING_VULN, "vuln.type", EXPR_STRING, NULL, EXPR_NO_ARG, "purl type of the package")              \
-    X(F_VULN_SOURCE, FINDING_VULN, "vuln.source", EXPR_STRING, NULL, EXPR_NO_ARG, "who gave the severity")             \
-    X(F_MALWARE, FINDING_MALWARE, "malware", EXPR_THING, NULL, EXPR_NO_ARG, "a malware finding")                       \
-    X(F_MALWARE_NAME, FINDING_MALWARE, "malware.name", EXPR_STRING, NULL, EXPR_NO_ARG, "rule or hash name")            \
-    X(F_MALWARE_PATH, FINDING_MALWARE, "malware.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file")                         \
-    X(F_SECRET, FINDING_SECRET, "secret", EXPR_THING, NULL, EXPR_NO_ARG, "a secret in a file")                         \
-    X(F_SECRET_RULE, FINDING_SECRET, "secret.rule", EXPR_STRING, NULL, EXPR_NO_ARG, "kind of secret")                  \
-    X(F_SECRET_PATH, FINDING_SECRET, "secret.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file")                            \
-    X(F_PACKAGE, FINDING_PACKAGE, "package", EXPR_THING, NULL, EXPR_NO_ARG, "a package")                               \
-    X(F_PACKAGE_NAME, FINDING_PACKAGE, "package.name", EXPR_STRING, NULL, EXPR_NO_ARG, "name")                         \
-    X(F_PACKAGE_VERSION, FINDING_PACKAGE, "package.version", EXPR_STRING, NULL, EXPR_NO_ARG, "version")                \
-    X(F_PACKAGE_TYPE, FINDING_PACKAGE, "package.type", EXPR_STRING, NULL, EXPR_NO_ARG, "purl type")                    \
-    X(F_PACKAGE_LICENSE, FINDING_PACKAGE, "package.license", EXPR_STRING, NULL, EXPR_NO_ARG, "license as declared")    \
-    X(F_PACKAGE_LICENSES, FINDING_PACKAGE, "package.licenses", EXPR_LIST, NULL, EXPR_NO_ARG, "ids in the license")     \
-    X(F_PACKAGE_PATH, FINDING_PACKAGE, "package.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file that proves it")          \
-    X(F_CONFIG_USER, NONE, "config.user", EXPR_LIST, NULL, EXPR_NO_ARG, "user it runs as; root when unset or 0")       \
-    X(F_CONFIG_HEALTHCHECK, NONE, "config.healthcheck", EXPR_BOOL, NULL, EXPR_NO_ARG, "has a health check")            \
-    X(F_CONFIG_ENV, NONE, "config.env", EXPR_LIST, NULL, EXPR_MAYBE_ARG, "NAME=VALUE, or the value of one name")       \
-    X(F_CONFIG_PORTS, NONE, "config.ports", EXPR_LIST, NULL, EXPR_NO_ARG, "exposed ports, 80/tcp")                     \
-    X(F_CONFIG_ENTRYPOINT, NONE, "config.entrypoint", EXPR_LIST, NULL, EXPR_NO_ARG, "entry point, word by word")       \
-    X(F_CONFIG_CMD, NONE, "config.cmd", EXPR_LIST, NULL, EXPR_NO_ARG, "command, word by word")                         \
-    X(F_CONFIG_VOLUMES, NONE, "config.volumes", EXPR_LIST, NULL, EXPR_NO_ARG, "declared volumes")                      \
-    X(F_CONFIG_LABELS, NONE, "config.labels", EXPR_STRING, NULL, EXPR_ARG, "value of a label")                         \
-    X(F_CONFIG_ARCH, NONE, "config.arch", EXPR_STRING, NULL, EXPR_NO_ARG, "architecture")                              \
-    X(F_CONFIG_CREATED, NONE, "config.created", EXPR_STRING, NULL, EXPR_NO_ARG, "instant of its build, RFC 3339")      \
-    X(F_IMAGE_ID, NONE, "image.id", EXPR_STRING, NULL, EXPR_NO_ARG, "sha256 of the config")                            \
-    X(F_IMAGE_NAME, NONE, "image.name", EXPR_LIST, NULL, EXPR_NO_ARG, "tags and digests it is known by")               \
-    X(F_IMAGE_OS, NONE, "image.os", EXPR_STRING, NULL, EXPR_NO_ARG, "ID of os-release")                                \
-    X(F_IMAGE_OS_VERSION, NONE, "image.os_version", EXPR_STRING, NULL, EXPR_NO_ARG, "VERSION_ID of os-release")        \
-    X(F_IMAGE_AGE, NONE, "image.age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since its build")
-
 enum {
-#define X(id, ...) id,
-    FIELDS(X)
-#undef X
+#define FIELD(id, ...) id,
+#include "policy/image_fields.tbl.h"
+#undef FIELD
 };
 
-#define X(id, k, n, t, members, argument, text)                                                                        \
+#define FIELD(id, k, n, t, members, argument, text)                                                                    \
     [id] = {.name = n,                                                                                                 \
             .type = t,                                                                                                 \
             .doc = text,                                                                                               \
@@ -72,12 +25,16 @@ enum {
                        : (id) == F_VULN_STATUS ? ARRAY_LEN(statuses)                                                   \
                                                : ARRAY_LEN(severities),                                                \
             .arg = argument},
-static const struct expr_field fields[] = {FIELDS(X)};
-#undef X
+static const struct expr_field fields[] = {
+#include "policy/image_fields.tbl.h"
+};
+#undef FIELD
 
-#define X(id, k, ...) [id] = k,
-static const signed char kinds[] = {FIELDS(X)};
-#undef X
+#define FIELD(id, k, ...) [id] = k,
+static const signed char kinds[] = {
+#include "policy/image_fields.tbl.h"
+};
+#undef FIELD
 
 const struct expr_schema image_schema = {fields, ARRAY_LEN(fields)};
 
@@ -102,6 +59,10 @@ int64_t image_field_base(const struct image_subject *s, unsigned field)
         return s->finding->published;
     if (field == F_VULN_FIX_AGE && s->finding)
         return s->finding->fix_published;
+    if (field == F_IMAGE_SCAN_AGE)
+        return s->facts->scanned;
+    if (field == F_INTEL_AGE)
+        return s->facts->intel_built;
     return field == F_IMAGE_AGE ? s->facts->config.created : 0;
 }
 
@@ -195,6 +156,43 @@ static bool licenses(struct arena *a, struct str license, struct expr_value *ret
     return list(v, n, ret);
 }
 
+/* A name as people write it -> registry, repository, tag; Docker's short forms mean docker.io and library/. */
+static bool name_parts(struct arena *a, const struct image_facts *f, unsigned field, struct expr_value *ret)
+{
+    struct str *v = arena_array(a, f->names_n, sizeof(*v));
+    size_t n = 0;
+    for (size_t i = 0; i < f->names_n; i++) {
+        struct str name = f->names[i], digest, host, rest, tag = STR_NONE, part;
+        bool has_digest = str_split(name, '@', &name, &digest);
+        if (!str_split(name, '/', &host, &rest) ||
+            (str_chr(host, '.') < 0 && str_chr(host, ':') < 0 && !str_eqc(host, "localhost"))) {
+            rest = name;
+            host = STR("docker.io");
+        }
+        ptrdiff_t colon = str_rchr(rest, ':');
+        if (colon >= 0) {
+            tag = str_sub(rest, (size_t)colon + 1, rest.n);
+            rest = str_sub(rest, 0, (size_t)colon);
+        } else if (!has_digest) {
+            tag = STR("latest");
+        }
+        if (str_eqc(host, "docker.io") && str_chr(rest, '/') < 0)
+            rest = arena_strf(a, "library/" STR_FMT, STR_ARG(rest));
+        part = field == F_IMAGE_REGISTRY ? host : field == F_IMAGE_TAG ? tag : rest;
+        if (part.n)
+            v[n++] = part;
+    }
+    return list(v, n, ret);
+}
+
+static bool in_base(const struct image_facts *f, struct str layer, struct expr_value *ret)
+{
+    ret->yes = false;
+    for (size_t i = 0; i < f->base_layers && i < f->layers_n; i++)
+        ret->yes |= str_eq(f->layers[i], layer);
+    return f->base_layers > 0 && layer.n > 0;
+}
+
 static bool finding_get(const struct image_subject *s, unsigned field, struct expr_value *ret)
 {
     const struct finding *f = s->finding;
@@ -203,10 +201,16 @@ static bool finding_get(const struct image_subject *s, unsigned field, struct ex
     case F_VULN_ID:
     case F_MALWARE_NAME:
     case F_SECRET_RULE:
+    case F_CHECK_ID:
+    case F_DYNAMIC_ID:
         return text(f->id, ret);
     case F_VULN_ALIASES:
         return list(f->aliases, f->aliases_n, ret);
     case F_VULN_SEVERITY:
+    case F_MALWARE_SEVERITY:
+    case F_SECRET_SEVERITY:
+    case F_CHECK_SEVERITY:
+    case F_DYNAMIC_SEVERITY:
         ret->member = (int)f->severity;
         return true;
     case F_VULN_FIXED:
@@ -226,6 +230,35 @@ static bool finding_get(const struct image_subject *s, unsigned field, struct ex
         return number(f->cvss, ret);
     case F_VULN_SOURCE:
         return text(f->severity_source, ret);
+    case F_MALWARE_ENGINE:
+        return text(f->engine, ret);
+    case F_MALWARE_SHA256:
+        return text(f->sha256, ret);
+    case F_SECRET_ORIGIN:
+        return text(str_c(finding_origin_name(f->origin)), ret);
+    case F_MALWARE_HIDDEN:
+    case F_SECRET_HIDDEN:
+        ret->yes = f->hidden;
+        return true;
+    case F_CHECK_MATCH:
+        return text(f->match, ret);
+    case F_DYNAMIC_TYPE:
+        return text(f->type, ret);
+    case F_DYNAMIC_ADDRESS:
+        return text(f->address, ret);
+    case F_VULN_LAYER:
+    case F_PACKAGE_LAYER:
+        return text(f->layer, ret);
+    case F_VULN_IN_BASE:
+    case F_PACKAGE_IN_BASE:
+        return in_base(s->facts, f->layer, ret);
+    case F_PACKAGE_SOURCE:
+        return p && text(p->source_name, ret);
+    case F_PACKAGE_ARCH:
+        return p && text(p->arch, ret);
+    case F_VULN_PATH:
+    case F_CHECK_PATH:
+    case F_DYNAMIC_PATH:
     case F_MALWARE_PATH:
     case F_SECRET_PATH:
         return text(f->path, ret);
@@ -263,8 +296,26 @@ bool image_get(void *ctx, unsigned field, struct str arg, struct expr_value *ret
     case F_VULN:
     case F_MALWARE:
     case F_SECRET:
+    case F_CHECK:
+    case F_DYNAMIC:
     case F_PACKAGE:
         return true;
+    case F_IMAGE_REGISTRY:
+    case F_IMAGE_REPOSITORY:
+    case F_IMAGE_TAG:
+        return name_parts(s->a, s->facts, field, ret);
+    case F_IMAGE_BASE:
+        return list(s->facts->base, s->facts->base_n, ret);
+    case F_IMAGE_LAYERS:
+        return list(s->facts->layers, s->facts->layers_n, ret);
+    case F_IMAGE_LOOKED_FOR:
+        return list(s->facts->looked_for, s->facts->looked_for_n, ret);
+    case F_IMAGE_SIZE:
+        ret->number = (double)s->facts->size / (1 << 20);
+        return s->facts->size > 0;
+    case F_INTEL_SIGNED:
+        ret->yes = s->facts->intel_signed;
+        return s->facts->intel_built != 0;
     case F_CONFIG_USER:
         return user(s->a, c->user, ret);
     case F_CONFIG_HEALTHCHECK:

@@ -155,7 +155,8 @@ struct judging {
     struct arena *a;
     const struct verdict_input *in;
     struct verdict *v;
-    size_t reasons_cap;
+    size_t reasons_cap, stale_cap;
+    bool *used; /* exceptions of the policy under way that matched something */
 };
 
 static void not_before(struct judging *j, int64_t t)
@@ -219,8 +220,13 @@ static struct str describe(struct arena *a, const struct image_rule *rule, const
                           STR_ARG(package), f->fixed.n ? ", fixed in " : ", no fix", STR_ARG(f->fixed));
     case FINDING_MALWARE:
     case FINDING_SECRET:
-        return arena_strf(a, "%s " STR_FMT " in " STR_FMT, finding_kind_name(f->kind), STR_ARG(f->id),
-                          STR_ARG(f->path));
+        return arena_strf(a, "%s " STR_FMT " in %s%s" STR_FMT, finding_kind_name(f->kind), STR_ARG(f->id),
+                          f->origin == ORIGIN_FILE ? "" : finding_origin_name(f->origin),
+                          f->origin == ORIGIN_FILE || !f->path.n ? "" : " ", STR_ARG(f->path));
+    case FINDING_CHECK:
+    case FINDING_DYNAMIC:
+        return arena_strf(a, STR_FMT ": " STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(f->id), STR_ARG(f->title),
+                          f->path.n ? ", " : "", STR_ARG(f->path), f->match.n ? ", " : "", STR_ARG(f->match));
     default:
         return arena_strf(a, "package " STR_FMT "%s" STR_FMT, STR_ARG(package),
                           f->package && f->package->license.n ? ", license " : "",
@@ -251,7 +257,10 @@ static void fired(struct judging *j, const struct image_policy *p, const struct 
     const struct image_exception *lift = NULL, *expired = NULL;
     for (size_t i = 0; i < p->exceptions_n; i++) {
         const struct image_exception *x = &p->exceptions[i], **best = x->expires > j->in->now ? &lift : &expired;
-        if (excepts(x, rule, f) && (!*best || x->expires > (*best)->expires))
+        bool matches = excepts(x, rule, f);
+        if (matches)
+            j->used[i] = true;
+        if (matches && (!*best || x->expires > (*best)->expires))
             *best = x;
     }
     int64_t grace_end = 0;
@@ -321,6 +330,49 @@ static void judge(struct judging *j, const struct image_policy *p, const struct 
         judge_once(j, p, rule, NULL);
 }
 
+/* A rule about what nobody looked for would be silent: say so. */
+static void not_looked_for(struct judging *j, const struct image_policy *p, const struct image_rule *rule)
+{
+    static const char *const needs[FINDING_KINDS] = {[FINDING_MALWARE] = "malware",
+                                                     [FINDING_SECRET] = "secrets",
+                                                     [FINDING_CHECK] = "checks",
+                                                     [FINDING_DYNAMIC] = "dynamic"};
+    const struct image_facts *facts = j->in->facts;
+    const char *need = rule->kind >= 0 ? needs[rule->kind] : NULL;
+    for (size_t i = 0; need && i < facts->looked_for_n; i++)
+        if (str_eqc(facts->looked_for[i], need))
+            return;
+    if (!need)
+        return;
+    struct reason *r = add_reason(j);
+    *r = (struct reason){.policy = p->name,
+                         .rule = rule->text,
+                         .finding = STR(""),
+                         .package = STR(""),
+                         .exception = STR(""),
+                         .text = arena_strf(j->a, "the scan did not look for %s, so this rule says nothing", need)};
+}
+
+/* Exceptions that no longer lift anything here rot: they are reported. */
+static void stale_exceptions(struct judging *j, const struct image_policy *p)
+{
+    struct verdict *v = j->v;
+    for (size_t i = 0; i < p->exceptions_n; i++) {
+        const struct image_exception *x = &p->exceptions[i];
+        bool expired = x->expires <= j->in->now;
+        if (j->used[i] && !expired)
+            continue;
+        v->stale = arena_grow(j->a, v->stale, v->stale_n, &j->stale_cap, sizeof(*v->stale));
+        v->stale[v->stale_n++] = (struct stale_exception){.policy = p->name,
+                                                          .what = x->finding.n ? x->finding : x->rule,
+                                                          .package = x->package.n ? x->package : STR(""),
+                                                          .owner = x->owner,
+                                                          .expires = x->expires,
+                                                          .expired = expired,
+                                                          .unused = !j->used[i]};
+    }
+}
+
 static void built_in(struct judging *j)
 {
     const struct image_facts *facts = j->in->facts;
@@ -369,9 +421,14 @@ int policy_verdict(struct arena *a, const struct policy_set *s, const struct ver
     built_in(&j);
     for (size_t i = 0; s && i < s->images_n; i++) {
         const struct image_policy *p = &s->images[i];
-        if (selects(p, in->facts->names, in->facts->names_n, in->facts->image_id))
-            for (size_t k = 0; k < p->rules_n; k++)
-                judge(&j, p, &p->rules[k]);
+        if (!selects(p, in->facts->names, in->facts->names_n, in->facts->image_id))
+            continue;
+        j.used = arena_array(a, p->exceptions_n, sizeof(bool));
+        for (size_t k = 0; k < p->rules_n; k++) {
+            judge(&j, p, &p->rules[k]);
+            not_looked_for(&j, p, &p->rules[k]);
+        }
+        stale_exceptions(&j, p);
     }
     /* denies first, each group in the order of the rules */
     struct reason *sorted = arena_array(a, v.reasons_n, sizeof(*sorted));

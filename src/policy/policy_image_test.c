@@ -17,12 +17,19 @@ struct judged {
     struct verdict v;
 };
 
+/* Nothing was left out. */
+static struct str looked_for[] = {STR("packages"), STR("secrets"), STR("malware"), STR("checks"), STR("dynamic")};
+
 static void setup(struct judged *j, struct arena *a, const struct finding *findings, size_t n)
 {
-    *j = (struct judged){
-        .a = a,
-        .facts = {.image_id = STR("sha256:aa"), .config.user = STR("app"), .findings = findings, .findings_n = n},
-        .in = {.now = NOW}};
+    *j = (struct judged){.a = a,
+                         .facts = {.image_id = STR("sha256:aa"),
+                                   .config.user = STR("app"),
+                                   .findings = findings,
+                                   .findings_n = n,
+                                   .looked_for = looked_for,
+                                   .looked_for_n = ARRAY_LEN(looked_for)},
+                         .in = {.now = NOW}};
 }
 
 static void run(struct judged *j, const struct policy_set *s)
@@ -393,6 +400,27 @@ static const struct {
     {"image.name glob shop/*", true, false},
     {"image.os = debian and image.os_version = 12", true, false},
     {"image.age > 9d and image.age < 11d", true, false},
+    {"vuln.path = var/lib/dpkg/status and vuln.layer = sha256:b1 and vuln.in_base = true", true, false},
+    {"vuln.in_base = false", false, false},
+    {"malware.severity >= high and malware.engine = yara and malware.sha256 startswith 275a", true, false},
+    {"malware.hidden = true", true, false},
+    {"secret.severity >= high and secret.origin = file and secret.hidden = false", true, false},
+    {"check exists", true, true},
+    {"check.id = setuid_file and check.severity >= medium and check.path pmatch (opt) and check.match = 4755", true,
+     false},
+    {"dynamic exists", true, true},
+    {"dynamic.id = connect and dynamic.type = connect and dynamic.severity = medium", true, false},
+    {"dynamic.path = /tmp/x and dynamic.address = 1.2.3.4:443", true, false},
+    {"package.source = gs and package.arch = amd64 and package.layer = sha256:b2", true, false},
+    {"package.in_base = true", false, false},
+    {"package.in_base = false", true, false},
+    {"image.registry = docker.io and image.repository = shop/web and image.tag = 7", true, false},
+    {"image.base glob docker.io/library/debian*", true, false},
+    {"image.layers intersects (sha256:b1)", true, false},
+    {"image.size_mb > 99 and image.size_mb < 101", true, false},
+    {"image.looked_for intersects (malware)", true, true},
+    {"image.scan_age < 1d", true, false},
+    {"intel.age > 2d and intel.signed = true", true, false},
 };
 
 static void test_fields(void **state)
@@ -404,6 +432,9 @@ static void test_fields(void **state)
     struct package gs = ghostscript, nothing = {0};
     gs.license = STR("MIT AND (AGPL-3.0-only OR GPL-2.0-only WITH Classpath-exception-2.0)");
     gs.path = STR("var/lib/dpkg/status");
+    gs.source_name = STR("gs");
+    gs.arch = STR("amd64");
+    struct str layers[] = {STR("sha256:b1"), STR("sha256:b2")}, base = STR("docker.io/library/debian:12");
     struct finding full[] = {
         {.kind = FINDING_VULN,
          .id = STR("CVE-2024-1"),
@@ -419,15 +450,36 @@ static void test_fields(void **state)
          .kev = true,
          .headers_only = true,
          .aliases = &alias,
-         .aliases_n = 1},
-        {.kind = FINDING_MALWARE, .id = STR("Eicar"), .path = STR("tmp/x")},
-        {.kind = FINDING_SECRET, .id = STR("private-key"), .path = STR("root/.ssh/id")},
-        {.kind = FINDING_PACKAGE, .id = STR("pkg:deb/ghostscript"), .package = &gs},
+         .aliases_n = 1,
+         .path = STR("var/lib/dpkg/status"),
+         .layer = STR("sha256:b1")},
+        {.kind = FINDING_MALWARE,
+         .id = STR("Eicar"),
+         .path = STR("tmp/x"),
+         .severity = VULN_HIGH,
+         .engine = STR("yara"),
+         .sha256 = STR("275a"),
+         .hidden = true},
+        {.kind = FINDING_SECRET, .id = STR("private-key"), .path = STR("root/.ssh/id"), .severity = VULN_HIGH},
+        {.kind = FINDING_CHECK,
+         .id = STR("setuid_file"),
+         .severity = VULN_MEDIUM,
+         .path = STR("opt/x"),
+         .match = STR("4755")},
+        {.kind = FINDING_DYNAMIC,
+         .id = STR("connect"),
+         .type = STR("connect"),
+         .severity = VULN_MEDIUM,
+         .path = STR("/tmp/x"),
+         .address = STR("1.2.3.4:443")},
+        {.kind = FINDING_PACKAGE, .id = STR("pkg:deb/ghostscript"), .package = &gs, .layer = STR("sha256:b2")},
     };
     struct finding bare[] = {
         {.kind = FINDING_VULN, .package = &nothing, .cvss = -1, .epss = -1},
         {.kind = FINDING_MALWARE},
-        {.kind = FINDING_SECRET},
+        {.kind = FINDING_SECRET, .origin = ORIGIN_ENV},
+        {.kind = FINDING_CHECK},
+        {.kind = FINDING_DYNAMIC},
         {.kind = FINDING_PACKAGE, .package = &nothing},
     };
     for (size_t i = 0; i < ARRAY_LEN(field_rules); i++) {
@@ -437,6 +489,15 @@ static void test_fields(void **state)
         setup(&j, a, full, ARRAY_LEN(full));
         j.facts.names = &name;
         j.facts.names_n = 1;
+        j.facts.layers = layers;
+        j.facts.layers_n = 2;
+        j.facts.base_layers = 1;
+        j.facts.base = &base;
+        j.facts.base_n = 1;
+        j.facts.size = INT64_C(100) << 20;
+        j.facts.scanned = NOW - TIME_SECOND;
+        j.facts.intel_built = NOW - DAYS(3);
+        j.facts.intel_signed = true;
         j.facts.os = (struct os_release){.id = STR("debian"), .version_id = STR("12")};
         j.facts.config = (struct image_config){.user = STR("app:staff"),
                                                .arch = STR("amd64"),

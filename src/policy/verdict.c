@@ -39,6 +39,20 @@ void verdict_write(struct json_writer *w, const struct verdict *v)
         json_w_end(w);
     }
     json_w_end(w);
+    json_w_karray(w, "stale_exceptions");
+    for (size_t i = 0; i < v->stale_n; i++) {
+        const struct stale_exception *x = &v->stale[i];
+        json_w_object(w);
+        put_text(w, "policy", x->policy);
+        put_text(w, "what", x->what);
+        put_text(w, "package", x->package);
+        put_text(w, "owner", x->owner);
+        put_time(w, "expires", x->expires);
+        json_w_kbool(w, "expired", x->expired);
+        json_w_kbool(w, "unused", x->unused);
+        json_w_end(w);
+    }
+    json_w_end(w);
     json_w_end(w);
 }
 
@@ -126,6 +140,19 @@ int verdict_read(struct arena *a, const struct json_value *v, struct verdict *re
         if (out.allow && out.reasons[out.reasons_n].deny)
             return err_set(e, EBADMSG, "reasons[%zu] denies, but the verdict is allow", out.reasons_n);
         out.reasons_n++;
+    }
+    const struct json_value *stale = json_get(v, "stale_exceptions");
+    out.stale = arena_array(a, stale ? stale->count : 0, sizeof(*out.stale));
+    JSON_EACH (stale, it) {
+        struct stale_exception *x = &out.stale[out.stale_n++];
+        *x = (struct stale_exception){.policy = json_str(json_get(it, "policy")),
+                                      .what = json_str(json_get(it, "what")),
+                                      .package = json_str(json_get(it, "package")),
+                                      .owner = json_str(json_get(it, "owner")),
+                                      .expired = json_bool(json_get(it, "expired"), false),
+                                      .unused = json_bool(json_get(it, "unused"), false)};
+        if ((r = read_time("expires", json_str(json_get(it, "expires")), 0, &x->expires, e)) < 0)
+            return r;
     }
     *ret = out;
     return 0;

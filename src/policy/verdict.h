@@ -18,6 +18,13 @@ struct reason {
     int64_t until;        /* grace or exception end that made this a warning; 0 none */
 };
 
+/* An exception that lifted nothing in this image, or whose time is over. */
+struct stale_exception {
+    struct str policy, what, package, owner; /* what: the finding, or the rule */
+    int64_t expires;
+    bool expired, unused;
+};
+
 struct verdict {
     struct str image_id;
     struct str intel_revision; /* empty without intel */
@@ -26,6 +33,8 @@ struct verdict {
     bool allow;
     struct reason *reasons; /* every rule that fired, denies first */
     size_t reasons_n;
+    struct stale_exception *stale;
+    size_t stale_n;
     int64_t valid_until; /* next instant at which a rule, exception or grace can change it; TIME_NEVER */
 };
 

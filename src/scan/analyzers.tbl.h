@@ -8,7 +8,8 @@
  *   LOCKED  what a project says that it needs; not looked at inside of other packages
  *
  * Parsers get the whole file (LIMIT_SCAN_FILE at most) inside the jail. Programs are told by their content, not here:
- * probe_programs.c. A change of what a parser gives raises LAYER_VERSION, so that cached records are not used any more. */
+ * probe_programs.c. A change of what a parser gives raises LAYER_VERSION, so that cached records are not used any more.
+ */
 ANALYZER(dpkg, OS, "var/lib/dpkg", "status", analyze_dpkg)
 ANALYZER(dpkg_sums, OWNS, "var/lib/dpkg/status.d", "*.md5sums", analyze_dpkg_sums)
 ANALYZER(dpkg_d, OS, "var/lib/dpkg/status.d", "*", analyze_dpkg)

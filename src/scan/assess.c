@@ -108,6 +108,25 @@ static int vulns(struct list *l, const struct assess_input *in, struct assessmen
     return r;
 }
 
+static void layers_of(struct arena *a, const struct inventory *inv, struct image_facts *f)
+{
+    f->layers = arena_array(a, inv->layers_n, sizeof(struct str));
+    for (size_t i = 0; i < inv->layers_n; i++) {
+        f->layers[f->layers_n++] = inv->layers[i].diff_id;
+        f->size += inv->layers[i].content_size;
+    }
+}
+
+/* What the builder wrote down (image-spec, annotations.md). */
+static void base_of(struct arena *a, const struct image_config *c, struct image_facts *f)
+{
+    f->base = arena_array(a, 2, sizeof(struct str));
+    for (size_t i = 0; i < c->labels_n && f->base_n < 2; i++)
+        if (str_eqc(c->label_keys[i], "org.opencontainers.image.base.name") ||
+            str_eqc(c->label_keys[i], "org.opencontainers.image.base.digest"))
+            f->base[f->base_n++] = c->label_values[i];
+}
+
 int assess(struct arena *a, const struct assess_input *in, struct assessment *ret, struct err *e)
 {
     const struct inventory *inv = in->inventory;
@@ -150,8 +169,14 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
         .findings_n = at + inv->packages_n,
         .looked_for = inv->looked_for,
         .looked_for_n = inv->looked_for_n,
+        .base_layers = inv->base_layers,
+        .scanned = inv->scanned,
+        .intel_built = as.intel_built,
+        .intel_signed = as.intel_signed,
         .incomplete = inv->incomplete,
     };
+    layers_of(a, inv, &as.facts);
+    base_of(a, &inv->config, &as.facts);
     struct verdict_input vi = {.facts = &as.facts,
                                .intel_revision = as.intel_revision,
                                .fail_on = in->fail_on,

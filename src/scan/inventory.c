@@ -41,6 +41,7 @@ void inventory_write(struct json_writer *w, const struct inventory *inv)
         json_w_end(w);
     }
     json_w_end(w);
+    json_w_ki64(w, "base_layers", (int64_t)inv->base_layers);
     json_w_key(w, "packages");
     packages_write(w, inv->packages, inv->packages_n, &inv->os);
 }
@@ -160,6 +161,8 @@ int inventory_read(struct arena *a, const struct json_value *report, struct inve
         (r = packages_read(a, json_get(report, "packages"), &inv.packages, &inv.packages_n, e)) < 0 ||
         (r = findings_read(a, report, &inv, e)) < 0)
         return err_wrap(e, "scan report");
+    int64_t base = json_i64(json_get(report, "base_layers"), 0);
+    inv.base_layers = base > 0 && (uint64_t)base <= inv.layers_n ? (size_t)base : 0;
     *ret = inv;
     return 0;
 }

@@ -42,6 +42,7 @@ struct inventory {
     bool incomplete;
     struct finding *issues; /* malware, secrets, checks (issue.h), sorted by issue_order() */
     size_t issues_n;
+    size_t base_layers;     /* how many of the layers are the base image's, as far as known; 0 unknown */
     struct str *looked_for; /* "packages" "secrets" "malware" "checks" "dynamic" */
     size_t looked_for_n;
     int64_t scanned;    /* instant of the scan */

@@ -22,6 +22,8 @@ void issue_write(struct json_writer *w, const struct finding *f)
     put(w, "match", f->match);
     put(w, "engine", f->engine);
     put(w, "sha256", f->sha256);
+    put(w, "type", f->type);
+    put(w, "address", f->address);
     if (f->line)
         json_w_ki64(w, "line", f->line);
     json_w_kbool(w, "hidden", f->hidden);
@@ -38,13 +40,15 @@ int issue_read(const struct json_value *v, struct finding *ret, struct err *e)
         .match = json_str(json_get(v, "match")),
         .engine = json_str(json_get(v, "engine")),
         .sha256 = json_str(json_get(v, "sha256")),
+        .type = json_str(json_get(v, "type")),
+        .address = json_str(json_get(v, "address")),
         .hidden = json_bool(json_get(v, "hidden"), false),
         .cvss = -1,
         .epss = -1,
         .kind = FINDING_KINDS,
         .origin = ORIGINS,
     };
-    static const enum finding_kind kinds[] = {FINDING_MALWARE, FINDING_SECRET, FINDING_CHECK};
+    static const enum finding_kind kinds[] = {FINDING_MALWARE, FINDING_SECRET, FINDING_CHECK, FINDING_DYNAMIC};
     struct str kind = json_str(json_get(v, "kind")), origin = json_str(json_get(v, "origin"));
     int64_t line = json_i64(json_get(v, "line"), 0);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -92,7 +96,8 @@ int issues_read(struct arena *a, const struct json_value *v, struct finding **re
 
 int issue_order(const void *x, const void *y)
 {
-    static const char rank[FINDING_KINDS] = {[FINDING_MALWARE] = 1, [FINDING_SECRET] = 2, [FINDING_CHECK] = 3};
+    static const char rank[FINDING_KINDS] = {
+        [FINDING_MALWARE] = 1, [FINDING_SECRET] = 2, [FINDING_DYNAMIC] = 3, [FINDING_CHECK] = 4};
     const struct finding *a = x, *b = y;
     if (a->kind != b->kind)
         return rank[a->kind] - rank[b->kind];

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/time.h"
 #include "format/digest.h"
+#include "scan/issue.h"
 
 static void property(struct json_writer *w, const char *name, struct str value)
 {
@@ -37,7 +38,18 @@ static void serial(struct json_writer *w, const struct report *r)
     json_w_kstrz(w, "serialNumber", text);
 }
 
-static void metadata(struct json_writer *w, const struct inventory *inv)
+/* CycloneDX has no place for what is found in files: properties of the image tell of it. */
+static void issue_properties(struct json_writer *w, struct arena *a, const struct assessment *as)
+{
+    for (size_t i = 0; i < as->issues_n; i++) {
+        const struct finding *f = &as->issues[i];
+        property(w, arena_printf(a, "bulkhead:%s", finding_kind_name(f->kind)),
+                 arena_strf(a, STR_FMT " %s " STR_FMT, STR_ARG(f->id), vuln_severity_name(f->severity),
+                            STR_ARG(issue_place(a, f))));
+    }
+}
+
+static void metadata(struct json_writer *w, struct arena *a, const struct inventory *inv, const struct assessment *as)
 {
     char t[TIME_TEXT];
     json_w_kobject(w, "metadata");
@@ -62,6 +74,7 @@ static void metadata(struct json_writer *w, const struct inventory *inv)
     property(w, "bulkhead:image:digest", inv->digest);
     for (size_t i = 0; i < inv->layers_n; i++)
         property(w, "bulkhead:image:layer", inv->layers[i].diff_id);
+    issue_properties(w, a, as);
     json_w_end(w);
     json_w_end(w);
     json_w_end(w);
@@ -178,7 +191,7 @@ void report_cyclonedx(struct buf *b, const struct report *r)
     json_w_kstrz(&w, "specVersion", "1.6");
     serial(&w, r);
     json_w_ki64(&w, "version", 1);
-    metadata(&w, r->inventory);
+    metadata(&w, a, r->inventory, as);
     components(&w, a, r->inventory);
     if (as->intel_revision.n && r->list != REPORT_PACKAGES) {
         json_w_karray(&w, "vulnerabilities");

@@ -4,6 +4,9 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "scan/issue.h"
+
+#define ISSUES_SHOWN 40u /* of one kind */
 
 struct view {
     struct buf *b;
@@ -155,6 +158,45 @@ static void findings(struct view *v)
         buf_putz(v->b, "\nno known vulnerabilities\n");
 }
 
+/* Rows of one kind; what no container sees is said. */
+static void issues(struct view *v)
+{
+    static const char *const headings[FINDING_KINDS] = {[FINDING_MALWARE] = "malware",
+                                                        [FINDING_SECRET] = "secrets",
+                                                        [FINDING_DYNAMIC] = "when it was run",
+                                                        [FINDING_CHECK] = "configuration"};
+    const struct assessment *as = v->r->assessment;
+    size_t told = 0;
+    for (size_t i = 0; i < as->issues_n; i++) {
+        const struct finding *f = &as->issues[i];
+        bool first = i == 0 || as->issues[i - 1].kind != f->kind;
+        if (first) {
+            size_t n = 0;
+            while (i + n < as->issues_n && as->issues[i + n].kind == f->kind)
+                n++;
+            bool bad = f->kind == FINDING_MALWARE || f->kind == FINDING_SECRET;
+            buf_printf(v->b, "\n%s%s%s (%zu)\n", color(v, bad ? RED : BOLD), headings[f->kind], color(v, PLAIN), n);
+            told = 0;
+        }
+        if (++told > ISSUES_SHOWN) {
+            if (told == ISSUES_SHOWN + 1)
+                buf_putz(v->b, "  ... (--format json has all)\n");
+            continue;
+        }
+        buf_putz(v->b, "  ");
+        cell(v, str_c(vuln_severity_name(f->severity)), 10);
+        cell(v, f->id, 22);
+        report_puts(v->b, f->path.n ? issue_place(v->a, f) : f->title);
+        if (f->match.n) {
+            buf_putz(v->b, "  ");
+            report_puts(v->b, f->match);
+        }
+        if (f->hidden)
+            buf_putz(v->b, "  (deleted by a later layer)");
+        buf_putc(v->b, '\n');
+    }
+}
+
 static void packages(struct view *v)
 {
     const struct inventory *inv = v->r->inventory;
@@ -220,6 +262,14 @@ static void verdict(struct view *v)
         buf_printf(v->b, ", until %s", time_format(d->valid_until, t));
     buf_putc(v->b, '\n');
     reasons(v);
+    for (size_t i = 0; i < d->stale_n; i++) {
+        const struct stale_exception *x = &d->stale[i];
+        buf_putz(v->b, "  stale exception of ");
+        report_puts(v->b, x->owner);
+        buf_putz(v->b, " for ");
+        report_puts(v->b, x->what);
+        buf_printf(v->b, ": %s\n", x->expired ? "expired" : "lifts nothing in this image");
+    }
 }
 
 void report_table(struct buf *b, const struct report *r)
@@ -229,7 +279,9 @@ void report_table(struct buf *b, const struct report *r)
     head(&v);
     if (r->list == REPORT_PACKAGES)
         packages(&v);
-    else
+    else {
         findings(&v);
+        issues(&v);
+    }
     verdict(&v);
 }

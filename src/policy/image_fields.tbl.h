@@ -1,0 +1,96 @@
+/* FIELD(id, kind, name, type, names, argument, doc): what rules of an ImagePolicy can ask; kind is the enum
+ * finding_kind that a rule is about when it asks (NONE: the image). docs/policies.md has the same table. */
+FIELD(F_VULN, FINDING_VULN, "vuln", EXPR_THING, NULL, EXPR_NO_ARG, "a vulnerability")
+FIELD(F_VULN_ID, FINDING_VULN, "vuln.id", EXPR_STRING, NULL, EXPR_NO_ARG, "CVE or advisory id")
+FIELD(F_VULN_ALIASES, FINDING_VULN, "vuln.aliases", EXPR_LIST, NULL, EXPR_NO_ARG, "other ids of the same")
+FIELD(F_VULN_SEVERITY, FINDING_VULN, "vuln.severity", EXPR_ENUM, severities, EXPR_NO_ARG, "severity")
+FIELD(F_VULN_FIXED, FINDING_VULN, "vuln.fixed", EXPR_STRING, NULL, EXPR_NO_ARG, "first version with the fix")
+FIELD(F_VULN_AGE, FINDING_VULN, "vuln.age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since the advisory was published")
+FIELD(F_VULN_FIX_AGE, FINDING_VULN, "vuln.fix_age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since the fix")
+FIELD(F_VULN_STATUS, FINDING_VULN, "vuln.status", EXPR_ENUM, statuses, EXPR_NO_ARG, "what the vendor says")
+FIELD(F_VULN_KEV, FINDING_VULN, "vuln.kev", EXPR_BOOL, NULL, EXPR_NO_ARG, "known to be exploited (CISA KEV)")
+FIELD(F_VULN_HEADERS_ONLY, FINDING_VULN, "vuln.headers_only", EXPR_BOOL, NULL, EXPR_NO_ARG,
+      "in the kernel's headers (linux-libc-dev) only: nothing of it runs")
+FIELD(F_VULN_EPSS, FINDING_VULN, "vuln.epss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "probability of exploitation, 0 to 1")
+FIELD(F_VULN_CVSS, FINDING_VULN, "vuln.cvss", EXPR_NUMBER, NULL, EXPR_NO_ARG, "CVSS base score")
+FIELD(F_VULN_PACKAGE, FINDING_VULN, "vuln.package", EXPR_STRING, NULL, EXPR_NO_ARG, "name of the package")
+FIELD(F_VULN_TYPE, FINDING_VULN, "vuln.type", EXPR_STRING, NULL, EXPR_NO_ARG, "purl type of the package")
+FIELD(F_VULN_SOURCE, FINDING_VULN, "vuln.source", EXPR_STRING, NULL, EXPR_NO_ARG, "who gave the severity")
+FIELD(F_VULN_PATH, FINDING_VULN, "vuln.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file that proves the package")
+FIELD(F_VULN_LAYER, FINDING_VULN, "vuln.layer", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "diff id of the layer that brought the package")
+FIELD(F_VULN_IN_BASE, FINDING_VULN, "vuln.in_base", EXPR_BOOL, NULL, EXPR_NO_ARG, "the base image brought the package")
+FIELD(F_MALWARE, FINDING_MALWARE, "malware", EXPR_THING, NULL, EXPR_NO_ARG, "a malware finding")
+FIELD(F_MALWARE_NAME, FINDING_MALWARE, "malware.name", EXPR_STRING, NULL, EXPR_NO_ARG, "rule or hash name")
+FIELD(F_MALWARE_PATH, FINDING_MALWARE, "malware.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file")
+FIELD(F_MALWARE_SEVERITY, FINDING_MALWARE, "malware.severity", EXPR_ENUM, severities, EXPR_NO_ARG,
+      "severity the rule gives")
+FIELD(F_MALWARE_ENGINE, FINDING_MALWARE, "malware.engine", EXPR_STRING, NULL, EXPR_NO_ARG, "yara, hash or clamd")
+FIELD(F_MALWARE_SHA256, FINDING_MALWARE, "malware.sha256", EXPR_STRING, NULL, EXPR_NO_ARG, "hash of the file")
+FIELD(F_MALWARE_HIDDEN, FINDING_MALWARE, "malware.hidden", EXPR_BOOL, NULL, EXPR_NO_ARG,
+      "deleted by a later layer: no container sees it")
+FIELD(F_SECRET, FINDING_SECRET, "secret", EXPR_THING, NULL, EXPR_NO_ARG, "a secret in a file")
+FIELD(F_SECRET_RULE, FINDING_SECRET, "secret.rule", EXPR_STRING, NULL, EXPR_NO_ARG, "kind of secret")
+FIELD(F_SECRET_PATH, FINDING_SECRET, "secret.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file")
+FIELD(F_SECRET_SEVERITY, FINDING_SECRET, "secret.severity", EXPR_ENUM, severities, EXPR_NO_ARG, "severity")
+FIELD(F_SECRET_ORIGIN, FINDING_SECRET, "secret.origin", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "file, env, label, history or config")
+FIELD(F_SECRET_HIDDEN, FINDING_SECRET, "secret.hidden", EXPR_BOOL, NULL, EXPR_NO_ARG,
+      "deleted by a later layer: no container sees it")
+FIELD(F_CHECK, FINDING_CHECK, "check", EXPR_THING, NULL, EXPR_NO_ARG, "a check of the configuration that failed")
+FIELD(F_CHECK_ID, FINDING_CHECK, "check.id", EXPR_STRING, NULL, EXPR_NO_ARG, "which one")
+FIELD(F_CHECK_SEVERITY, FINDING_CHECK, "check.severity", EXPR_ENUM, severities, EXPR_NO_ARG, "severity")
+FIELD(F_CHECK_PATH, FINDING_CHECK, "check.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file")
+FIELD(F_CHECK_MATCH, FINDING_CHECK, "check.match", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "evidence: mode, port, account, line")
+FIELD(F_DYNAMIC, FINDING_DYNAMIC, "dynamic", EXPR_THING, NULL, EXPR_NO_ARG, "something the image did when it was run")
+FIELD(F_DYNAMIC_ID, FINDING_DYNAMIC, "dynamic.id", EXPR_STRING, NULL, EXPR_NO_ARG, "what: drift, connect, a rule ...")
+FIELD(F_DYNAMIC_TYPE, FINDING_DYNAMIC, "dynamic.type", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "exec, write, connect, dns or rule")
+FIELD(F_DYNAMIC_SEVERITY, FINDING_DYNAMIC, "dynamic.severity", EXPR_ENUM, severities, EXPR_NO_ARG, "severity")
+FIELD(F_DYNAMIC_PATH, FINDING_DYNAMIC, "dynamic.path", EXPR_STRING, NULL, EXPR_NO_ARG, "program or file")
+FIELD(F_DYNAMIC_ADDRESS, FINDING_DYNAMIC, "dynamic.address", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "peer, or the name that was asked for")
+FIELD(F_PACKAGE, FINDING_PACKAGE, "package", EXPR_THING, NULL, EXPR_NO_ARG, "a package")
+FIELD(F_PACKAGE_NAME, FINDING_PACKAGE, "package.name", EXPR_STRING, NULL, EXPR_NO_ARG, "name")
+FIELD(F_PACKAGE_VERSION, FINDING_PACKAGE, "package.version", EXPR_STRING, NULL, EXPR_NO_ARG, "version")
+FIELD(F_PACKAGE_TYPE, FINDING_PACKAGE, "package.type", EXPR_STRING, NULL, EXPR_NO_ARG, "purl type")
+FIELD(F_PACKAGE_LICENSE, FINDING_PACKAGE, "package.license", EXPR_STRING, NULL, EXPR_NO_ARG, "license as declared")
+FIELD(F_PACKAGE_LICENSES, FINDING_PACKAGE, "package.licenses", EXPR_LIST, NULL, EXPR_NO_ARG, "ids in the license")
+FIELD(F_PACKAGE_PATH, FINDING_PACKAGE, "package.path", EXPR_STRING, NULL, EXPR_NO_ARG, "file that proves it")
+FIELD(F_PACKAGE_SOURCE, FINDING_PACKAGE, "package.source", EXPR_STRING, NULL, EXPR_NO_ARG, "source package")
+FIELD(F_PACKAGE_ARCH, FINDING_PACKAGE, "package.arch", EXPR_STRING, NULL, EXPR_NO_ARG, "architecture")
+FIELD(F_PACKAGE_LAYER, FINDING_PACKAGE, "package.layer", EXPR_STRING, NULL, EXPR_NO_ARG,
+      "diff id of the layer that brought it")
+FIELD(F_PACKAGE_IN_BASE, FINDING_PACKAGE, "package.in_base", EXPR_BOOL, NULL, EXPR_NO_ARG, "the base image brought it")
+FIELD(F_CONFIG_USER, NONE, "config.user", EXPR_LIST, NULL, EXPR_NO_ARG, "user it runs as; root when unset or 0")
+FIELD(F_CONFIG_HEALTHCHECK, NONE, "config.healthcheck", EXPR_BOOL, NULL, EXPR_NO_ARG, "has a health check")
+FIELD(F_CONFIG_ENV, NONE, "config.env", EXPR_LIST, NULL, EXPR_MAYBE_ARG, "NAME=VALUE, or the value of one name")
+FIELD(F_CONFIG_PORTS, NONE, "config.ports", EXPR_LIST, NULL, EXPR_NO_ARG, "exposed ports, 80/tcp")
+FIELD(F_CONFIG_ENTRYPOINT, NONE, "config.entrypoint", EXPR_LIST, NULL, EXPR_NO_ARG, "entry point, word by word")
+FIELD(F_CONFIG_CMD, NONE, "config.cmd", EXPR_LIST, NULL, EXPR_NO_ARG, "command, word by word")
+FIELD(F_CONFIG_VOLUMES, NONE, "config.volumes", EXPR_LIST, NULL, EXPR_NO_ARG, "declared volumes")
+FIELD(F_CONFIG_LABELS, NONE, "config.labels", EXPR_STRING, NULL, EXPR_ARG, "value of a label")
+FIELD(F_CONFIG_ARCH, NONE, "config.arch", EXPR_STRING, NULL, EXPR_NO_ARG, "architecture")
+FIELD(F_CONFIG_CREATED, NONE, "config.created", EXPR_STRING, NULL, EXPR_NO_ARG, "instant of its build, RFC 3339")
+FIELD(F_IMAGE_ID, NONE, "image.id", EXPR_STRING, NULL, EXPR_NO_ARG, "sha256 of the config")
+FIELD(F_IMAGE_NAME, NONE, "image.name", EXPR_LIST, NULL, EXPR_NO_ARG, "tags and digests it is known by")
+FIELD(F_IMAGE_OS, NONE, "image.os", EXPR_STRING, NULL, EXPR_NO_ARG, "ID of os-release")
+FIELD(F_IMAGE_OS_VERSION, NONE, "image.os_version", EXPR_STRING, NULL, EXPR_NO_ARG, "VERSION_ID of os-release")
+FIELD(F_IMAGE_AGE, NONE, "image.age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since its build")
+FIELD(F_IMAGE_REGISTRY, NONE, "image.registry", EXPR_LIST, NULL, EXPR_NO_ARG,
+      "registries of its names; docker.io where none is written")
+FIELD(F_IMAGE_REPOSITORY, NONE, "image.repository", EXPR_LIST, NULL, EXPR_NO_ARG,
+      "repositories of its names, without registry and tag")
+FIELD(F_IMAGE_TAG, NONE, "image.tag", EXPR_LIST, NULL, EXPR_NO_ARG, "tags of its names")
+FIELD(F_IMAGE_BASE, NONE, "image.base", EXPR_LIST, NULL, EXPR_NO_ARG,
+      "names and digest of the base image, as its builder wrote them down")
+FIELD(F_IMAGE_LAYERS, NONE, "image.layers", EXPR_LIST, NULL, EXPR_NO_ARG, "diff ids of its layers, lowest first")
+FIELD(F_IMAGE_SIZE, NONE, "image.size_mb", EXPR_NUMBER, NULL, EXPR_NO_ARG, "size unpacked, in MiB")
+FIELD(F_IMAGE_LOOKED_FOR, NONE, "image.looked_for", EXPR_LIST, NULL, EXPR_NO_ARG,
+      "packages, secrets, malware, checks, dynamic: what the scan covered")
+FIELD(F_IMAGE_SCAN_AGE, NONE, "image.scan_age", EXPR_DURATION, NULL, EXPR_NO_ARG, "time since its scan")
+FIELD(F_INTEL_AGE, NONE, "intel.age", EXPR_DURATION, NULL, EXPR_NO_ARG,
+      "time since the vulnerability database was built")
+FIELD(F_INTEL_SIGNED, NONE, "intel.signed", EXPR_BOOL, NULL, EXPR_NO_ARG,
+      "the vulnerability database was checked against a key")
