@@ -22,7 +22,10 @@
 
 static int number(const char *s)
 {
-    return (int)strtol(s, NULL, 10);
+    int v = 0;
+    while (*s >= '0' && *s <= '9')
+        v = v * 10 + *s++ - '0';
+    return v;
 }
 
 static int say(int r)
@@ -180,7 +183,7 @@ static int names(const char *resolver, int count, int length)
     char name[200];
     int r = 0;
     for (int i = 0; i < count && r == 0; i++) {
-        snprintf(name, sizeof(name), "%0*d.t.example", length, i);
+        snprintf(name, sizeof(name), "%0*d.t.example", length > 60 ? 60 : length, i & 0xffff);
         r = resolve(name, resolver);
     }
     return r;
