@@ -24,17 +24,19 @@ image() { # the image's one layer, at $T/image
 
 bundle() { # NAME: a bundle at $T/NAME whose root is image (or LOWER) + a fresh upper layer; the command stands in config.json
     b=$T/$1 caps=${CAPS:-}
-    [ -n "$caps" ] || caps='"CAP_CHOWN","CAP_SETUID","CAP_SETGID","CAP_SYS_CHROOT","CAP_SYS_ADMIN","CAP_SYS_PTRACE","CAP_BPF","CAP_KILL","CAP_SETFCAP"'
+    [ -n "$caps" ] || caps='"CAP_CHOWN","CAP_SETUID","CAP_SETGID","CAP_SYS_CHROOT","CAP_SYS_ADMIN","CAP_SYS_PTRACE","CAP_BPF","CAP_KILL","CAP_SETFCAP"'${NETNS:+',"CAP_NET_RAW","CAP_NET_BIND_SERVICE"'}
     shift
+    netns=
+    [ -z "${NETNS:-}" ] || netns=",\"path\":\"$NETNS\""
     mkdir -p "$b/rootfs" "$b/upper" "$b/work" "$b/volume"
     mount -t overlay -o "lowerdir=${LOWER:-$T/image},upperdir=$b/upper,workdir=$b/work" overlay "$b/rootfs"
-    args=$(for a in "$@"; do printf '"%s",' "$a"; done)
+    args=$(for a in "$@"; do printf '"%s",' "$(printf %s "$a" | sed 's/[\\"]/\\&/g')"; done)
     cat >"$b/config.json" <<C
 {"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"cwd":"/","env":["PATH=${IMAGE_PATH:-/bin}"],"args":[${args%,}],
  "user":{"uid":0,"gid":0},"capabilities":{"bounding":[$caps],"effective":[$caps],"permitted":[$caps],"inheritable":[],"ambient":[]}},
  "mounts":[{"destination":"/proc","type":"proc","source":"proc"},{"destination":"/dev","type":"tmpfs","source":"tmpfs"},
   {"destination":"/vol","type":"bind","source":"$b/volume","options":["bind"]}],
- "linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"network"}]}}
+ "linux":{"namespaces":[{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"uts"},{"type":"network"$netns}]}}
 C
 }
 
