@@ -67,7 +67,16 @@ static bool word(struct str s)
     return s.n > 0 && str_chr(s, ' ') < 0 && str_chr(s, '$') < 0;
 }
 
-/* As Maven, Gradle and bnd write manifests. */
+static bool has_version(const struct archive *j, struct str path, struct str version)
+{
+    for (size_t i = j->list->n; i-- > 0 && str_eq(j->list->v[i].path, path);)
+        if (str_eq(j->list->v[i].version, version))
+            return true;
+    return false;
+}
+
+/* As Maven, Gradle and bnd write manifests. A jar whose pom.properties are all of another version has others put into
+ * it, and is itself one more. */
 static bool from_manifest(struct archive *j, struct str path, struct str text)
 {
     struct arena *a = j->list->a;
@@ -82,18 +91,17 @@ static bool from_manifest(struct archive *j, struct str path, struct str text)
         version = file_version;
     struct str artifact = field(a, text, "Implementation-Title", ':');
     ptrdiff_t last = str_rchr(bundle, '.');
-    if (!word(group) && last > 0) { /* org.slf4j.api: the group, and some word */
-        group = str_sub(bundle, 0, (size_t)last);
-        if (!word(artifact))
-            artifact = file_artifact;
-    }
     if (!word(artifact))
         artifact = file_artifact;
+    if (!word(group) && last > 0) { /* org.slf4j.api of slf4j-api, but com.google.inject of guice */
+        struct str end = str_sub(bundle, (size_t)last + 1, bundle.n);
+        group = str_has(artifact, end) ? str_sub(bundle, 0, (size_t)last) : bundle;
+    }
     /* a title that looks like group.artifact or group:artifact */
     ptrdiff_t colon = str_chr(artifact, ':');
     if (colon > 0)
         artifact = str_sub(artifact, (size_t)colon + 1, artifact.n);
-    if (!word(group) || !word(artifact) || !word(version))
+    if (!word(group) || !word(artifact) || !word(version) || has_version(j, path, version))
         return false;
     add(j, path, group, artifact, version);
     return true;
@@ -142,7 +150,7 @@ static int archive(struct archive *j, struct str path, struct str bytes, unsigne
                 manifest = STR("");
         }
     }
-    if (r < 0 || found || (manifest.n && from_manifest(j, path, manifest)))
+    if (r < 0 || (manifest.n && from_manifest(j, path, manifest)) || found)
         return r;
     struct str artifact, version;
     from_name(path, &artifact, &version);
