@@ -13,6 +13,8 @@ CODE(trace)
 CODE(lsm)
 CODE(network)
 CODE(cgroup)
+CODE(shell)
+CODE(isolation)
 CODE(iter)
 CODE(probe)
 #undef CODE
@@ -23,6 +25,8 @@ static const struct object objects[] = {
     {"lsm", bpf_lsm_start, bpf_lsm_end, OBJECT_LSM, false},
     {"network", bpf_network_start, bpf_network_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"cgroup", bpf_cgroup_start, bpf_cgroup_end, OBJECT_LSM | OBJECT_TRACE, true},
+    {"shell", bpf_shell_start, bpf_shell_end, OBJECT_LSM | OBJECT_TRACE, true},
+    {"isolation", bpf_isolation_start, bpf_isolation_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"iter", bpf_iter_start, bpf_iter_end, 0, true},
     {"probe", bpf_probe_start, bpf_probe_end, 0, true},
 };

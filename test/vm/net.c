@@ -5,10 +5,12 @@
  *     tcp ADDR PORT | udp ADDR PORT (unconnected) | connected ADDR PORT (UDP) | mapped ADDR PORT (IPv4 in IPv6)
  *     fastopen ADDR PORT | raw | packet | icmp ADDR | listen PORT | dns NAME RESOLVER ADDR PORT (asks, then connects)
  *     send ADDR PORT TEXT | scan ADDR FROM TO | names RESOLVER COUNT LENGTH | keep ADDR PORT (echoes until it fails)
+ *     relay pipe|pair|pty|socket ADDR PORT [COMMAND] (a shell fed by who holds the connection; PORT 0: none)
  *     from PORT ADDR TEXT (a UDP datagram from a port of ours) | reply PORT (answers one datagram)
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int number(const char *s)
@@ -306,6 +309,50 @@ static int from(int port, const char *address, const char *text)
     return recv(fd, back, sizeof(back), 0) > 0 ? 0 : -1;
 }
 
+/* A shell fed by us, who hold the connection. `command`: the shell gets one with -c instead of reading its input. */
+static int relay(const char *how, const char *address, int port, const char *command)
+{
+    struct sockaddr_in a = at(address, port);
+    int fd = opened(AF_INET, SOCK_STREAM, 0), in[2], out[2], status;
+    if (port && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+        return -1;
+    if (!strcmp(how, "pair")) {
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, in) < 0)
+            return -1;
+        out[0] = in[1], out[1] = in[0];
+    } else if (!strcmp(how, "pty")) {
+        int master = posix_openpt(O_RDWR | O_NOCTTY);
+        if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+            return -1;
+        in[1] = out[0] = master;
+        in[0] = out[1] = open(ptsname(master), O_RDWR | O_NOCTTY);
+        if (in[0] < 0)
+            return -1;
+    } else if (!strcmp(how, "socket")) {
+        in[0] = out[1] = fd;
+        in[1] = out[0] = fd;
+    } else if (pipe(in) < 0 || pipe(out) < 0) {
+        return -1;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(in[0], 0);
+        dup2(out[1], 1);
+        if (command)
+            execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        else
+            execl("/bin/sh", "sh", (char *)NULL);
+        _exit(1);
+    }
+    static const char text[] = "exit 42\n";
+    if (write(in[1], text, sizeof(text) - 1) < 0)
+        return -1;
+    waitpid(pid, &status, 0);
+    printf("%s\n", WIFSIGNALED(status) ? "killed" : WEXITSTATUS(status) == 42 ? "ran" : "failed");
+    fflush(stdout);
+    return 1;
+}
+
 static int reply(int port)
 {
     struct sockaddr_in a = at("0.0.0.0", port), b;
@@ -363,6 +410,8 @@ int main(int argc, char **argv)
         return say(keep(x, number(y)));
     if (!strcmp(what, "from") && argc > 4)
         return say(from(number(x), y, argv[4]));
+    if (!strcmp(what, "relay") && argc > 4)
+        return relay(x, y, number(argv[4]), argv[5]) < 0 ? say(-1) : 0;
     if (!strcmp(what, "reply"))
         return say(reply(number(x)));
     fprintf(stderr, "net: what?\n");

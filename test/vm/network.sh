@@ -118,6 +118,19 @@ check "cut off: a new one" "$(tool cut "$(id_of k3)" on; try k3 raw=off -- tcp $
 check "cut off: loopback too" "$(tool cut "$(id_of k4)" on; try k4 raw=off -- from 7000 127.0.0.1 x)" "refused 1"
 check "cut lifted" "$(tool cut "$(id_of k5)" on; tool cut "$(id_of k5)" off; try k5 raw=off -- tcp $S 7000)" ok
 
+# shells that obey a connection
+check "shell on a socket" "$(try h1 shells=block -- relay socket $S 7000)" killed
+check "shell on pipes" "$(try h2 shells=block -- relay pipe $S 7000)" killed
+check "shell on a socket pair" "$(try h3 shells=block -- relay pair $S 7000)" killed
+check "shell on pipes, no connection" "$(try h5 shells=block -- relay pipe $S 0)" ran
+check "shell with a command, its output ours" "$(try h6 shells=block -- relay pipe $S 7000 "exit 42")" ran
+check "shell let be" "$(try h7 shells=off -- relay socket $S 7000)" ran
+at_least "shell: told" "$(told h2 network.shells killed)" 1
+tool policy "$(id_of h8)" enforce shells=block
+check "nc -e" "$(run h8 /bin/busybox nc $S 7000 -e /bin/sh -c "exit 42" >/dev/null 2>&1; echo $?)" 137
+tool policy "$(id_of h9)" enforce shells=block
+check "nc alone" "$(echo x | run h9 /bin/sh -c "echo x | busybox nc -w 1 $S 7000" 2>/dev/null)" x
+
 # contents and counts
 P='{"id":1,"method":"mining.subscribe","params":["miner/1.0"]}'
 X='{"id":1,"jsonrpc":"2.0","method":"login","params":{"login":"wallet","pass":"x","agent":"miner/6"}}'
