@@ -2,8 +2,7 @@
  * uplink process, on two channels. Sender R is the root side, U the uplink. Anything else, from the wrong side or at
  * the wrong time, ends the process. */
 /* channel "down": each message of U but state and intel_data is answered by a result */
-IPC(hello, R, LIMIT_IPC_MESSAGE,
-    "str address or empty, str token file's text or empty, str host, str machine id or empty")
+IPC(hello, R, LIMIT_IPC_MESSAGE, "str address or empty, str token file's text or empty, str host, str machine id or empty")
 IPC(state, U, IPC_SMALL, "u32 enum uplink_phase, str story, i64 certificate's end, u32 token used up (0 or 1)")
 IPC(policy_begin, U, IPC_SMALL, "str configuration's revision, u32 documents")
 IPC(policy_doc, U, LIMIT_IPC_MESSAGE, "str kind, str name, i64 revision, str text; not answered")

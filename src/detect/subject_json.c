@@ -41,6 +41,10 @@ static enum detect_kind kind_of(const struct detect_subject *s)
         return s->entered ? KIND_setns : KIND_unshare;
     if (s->type == EVENT_TYPE_bpf && (s->control == CONTROL_io_uring || json_get(s->detail, "entries")))
         return KIND_io_uring;
+    static const char *const changes[] = {"create", "remove", "rename", "link", "mode", "owner", "truncate", "xattr"};
+    for (unsigned i = 0; s->type == EVENT_TYPE_change && i < ARRAY_LEN(changes); i++)
+        if (str_eqc(json_str(json_get(s->detail, "change")), changes[i]))
+            return (enum detect_kind)(KIND_change_create + i);
     for (unsigned k = 0; k < KIND_other; k++)
         if (detect_kind_type((enum detect_kind)k) == s->type)
             return (enum detect_kind)k;

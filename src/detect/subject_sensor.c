@@ -11,6 +11,10 @@ enum detect_kind detect_subject_kind(const struct sensor_event *ev)
         return ev->raw->arg[1] ? KIND_setns : KIND_unshare;
     if (ev->raw->type == BH_IO_URING)
         return KIND_io_uring;
+    if (ev->raw->type == BH_CHANGE)
+        return ev->raw->arg[0] >= 1 && ev->raw->arg[0] < BH_CHANGES
+                   ? (enum detect_kind)(KIND_change_create + (ev->raw->arg[0] - 1))
+                   : KIND_other;
     for (unsigned k = 0; k < KIND_other; k++)
         if (detect_kind_type((enum detect_kind)k) == ev->type)
             return (enum detect_kind)k;
