@@ -6,6 +6,8 @@
 static void put_args(struct json_writer *w, struct str args)
 {
     struct str one;
+    while (args.n && args.p[args.n - 1] == '\0')
+        args.n--;
     json_w_karray(w, "args");
     while (str_cut(&args, '\0', &one))
         json_w_str(w, one);
@@ -105,7 +107,7 @@ void story_parents(struct arena *a, struct processes *tree, struct event_process
         const struct process *known = processes_get(tree, p->parents[i].pid, 0);
         if (!known)
             continue;
-        p->parents[i].args = arena_str(a, str_sub(known->args, 0, PROCESS_TEXT / 2));
+        p->parents[i].args = arena_str(a, known->args);
         p->parents[i].uid = known->uid;
         if (!p->parents[i].exe.n)
             p->parents[i].exe = arena_str(a, known->exe);

