@@ -29,6 +29,10 @@ static const char help[] =
     "  --intel FILE             look up vulnerabilities in this database (bulkhead intel build)\n"
     "  --intel-key FILE         public key that must have signed it\n"
     "  --policy FILE            judge by these policies (may be given several times; files or folders)\n"
+    "  --vex FILE               what people say about findings: OpenVEX, CSAF or CycloneDX (may be given several "
+    "times)\n"
+    "  --ignore FILE            findings to leave out: .trivyignore, .trivyignore.yaml or Grype's rules (several "
+    "times)\n"
     "  --fail-on SEVERITY       deny at this severity or above: negligible low medium high critical\n"
     "  --format FORMAT          table (default), json, tsv, cyclonedx, spdx, sarif, junit, html\n"
     "  --list packages|findings what tsv and table show\n"
@@ -65,7 +69,8 @@ static const struct {
 struct options {
     const char *target, *intel, *intel_key, *output, *console, *attest, *sign;
     const char **policies, **reports; /* reports: FORMAT=FILE */
-    size_t policies_n, reports_n;
+    const char **vex, **ignore;
+    size_t policies_n, reports_n, vex_n, ignore_n;
     enum format format;
     enum report_list list;
     enum vuln_severity fail_on;
@@ -114,6 +119,12 @@ static int parse_option(struct options *o, int c, const char *value)
         return OK;
     case 'p':
         o->policies[o->policies_n++] = value;
+        return OK;
+    case 'v':
+        o->vex[o->vex_n++] = value;
+        return OK;
+    case 'g':
+        o->ignore[o->ignore_n++] = value;
         return OK;
     case 'o':
         o->output = value;
@@ -178,8 +189,8 @@ static int parse(struct options *o, int argc, char **argv)
         {"list", required_argument, NULL, 'l'},    {"output", required_argument, NULL, 'o'},
         {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
         {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'x'},
-        {"ignore", required_argument, NULL, 'x'},  {"console", required_argument, NULL, 'C'},
+        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'v'},
+        {"ignore", required_argument, NULL, 'g'},  {"console", required_argument, NULL, 'C'},
         {"report", required_argument, NULL, 'r'},  {"attest", required_argument, NULL, 'a'},
         {"sign", required_argument, NULL, 's'},    {"at", required_argument, NULL, 't'},
         {"dynamic", no_argument, NULL, 'x'},       {"yara", required_argument, NULL, 'y'},
@@ -270,6 +281,22 @@ static int load(const struct options *o, struct intel **intel, struct policy_set
     return r;
 }
 
+static int load_vex(struct arena *a, const struct options *o, struct vex *ret, struct err *e)
+{
+    int r = 0;
+    for (size_t i = 0; i < o->vex_n && r >= 0; i++)
+        r = vex_load(a, o->vex[i], ret, e);
+    for (size_t i = 0; i < o->ignore_n && r >= 0; i++)
+        r = ignore_load(a, o->ignore[i], ret, e);
+    return r;
+}
+
+static void tell_stale(const struct assessment *as)
+{
+    for (size_t i = 0; i < as->vex.stale_n; i++)
+        fprintf(stderr, "bulkhead scan: stale: " STR_FMT "\n", STR_ARG(as->vex.stale[i]));
+}
+
 static int write_report(const struct options *o, enum format format, const char *file, const struct inventory *inv,
                         const struct assessment *as, struct err *e)
 {
@@ -333,7 +360,10 @@ static int scan(const struct options *o)
         failed(&e);
         return USAGE;
     }
+    struct vex vex = {0};
     int r = load(o, &intel, &set, &e);
+    if (r >= 0)
+        r = load_vex(a, o, &vex, &e);
     if (r < 0) {
         failed(&e);
         return err_exit_code(-r);
@@ -345,12 +375,18 @@ static int scan(const struct options *o)
                 "bulkhead scan: notice: %s has no advisories for " STR_FMT " " STR_FMT
                 "; its OS packages were not judged\n",
                 o->intel, STR_ARG(inv.os.id), STR_ARG(inv.os.version_id));
-    struct assess_input in = {
-        .inventory = &inv, .intel = intel, .policy = set, .fail_on = o->fail_on, .now = o->at ? o->at : time_now()};
+    struct assess_input in = {.inventory = &inv,
+                              .intel = intel,
+                              .policy = set,
+                              .vex = vex.n ? &vex : NULL,
+                              .fail_on = o->fail_on,
+                              .now = o->at ? o->at : time_now()};
     if (assess(a, &in, &as, &e) < 0)
         return failed(&e);
     if (deliver(o, &inv, &as, &e) < 0)
         return failed(&e);
+    if (!o->quiet)
+        tell_stale(&as);
     bool allow = as.verdict.allow;
     if (o->console && (r = hand_in(a, o, &inv, &as, &allow, &e)) < 0)
         return failed(&e);
@@ -363,13 +399,17 @@ int cmd_scan(int argc, char **argv)
 {
     struct options o = {.policies = calloc((size_t)argc, sizeof(char *)),
                         .reports = calloc((size_t)argc, sizeof(char *)),
+                        .vex = calloc((size_t)argc, sizeof(char *)),
+                        .ignore = calloc((size_t)argc, sizeof(char *)),
                         .content.yara = calloc((size_t)argc, sizeof(char *))};
-    if (!o.policies || !o.reports || !o.content.yara)
+    if (!o.policies || !o.reports || !o.vex || !o.ignore || !o.content.yara)
         abort();
     int r = parse(&o, argc, argv);
     r = r < 0 ? OK : r != OK ? r : scan(&o);
     free(o.content.yara);
     free(o.policies);
+    free(o.vex);
+    free(o.ignore);
     free(o.reports);
     return r;
 }

@@ -40,6 +40,7 @@ struct finding {
     struct str *aliases;
     size_t aliases_n;
     struct str title, advisory; /* one line; address of the advisory */
+    struct str vex;             /* what a VEX document says and which; empty: none does */
     /* malware, secret, check (severity and title as well); path and layer also for vuln and package */
     struct str path, layer; /* path: of archives "outer.zip!inner"; empty outside of files. layer: diff id */
     struct str match;       /* evidence, one line; redacted for secrets */

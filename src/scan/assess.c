@@ -145,6 +145,11 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
     if (inv->issues_n)
         memcpy(all + l.n, inv->issues, inv->issues_n * sizeof(*all));
     size_t at = l.n + inv->issues_n;
+    if (in->vex) {
+        vex_apply(a, in->vex, inv, in->now, all, &at, &as.vex);
+        for (l.n = 0; l.n < at && all[l.n].kind == FINDING_VULN;)
+            l.n++;
+    }
     for (size_t i = 0; i < inv->packages_n; i++) {
         const struct package *p = &inv->packages[i];
         all[at + i] = (struct finding){.kind = FINDING_PACKAGE,
@@ -158,7 +163,7 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
     as.vulns = all;
     as.vulns_n = l.n;
     as.issues = all + l.n;
-    as.issues_n = inv->issues_n;
+    as.issues_n = at - l.n;
     as.facts = (struct image_facts){
         .image_id = inv->image_id.p ? inv->image_id : STR(""),
         .names = in->names ? (struct str *)(uintptr_t)in->names : inv->names,
@@ -230,7 +235,33 @@ static void finding_write(struct json_writer *w, struct arena *a, const struct f
     scan_strings_write(w, "aliases", f->aliases, f->aliases_n);
     json_w_kstr(w, "title", f->title.n ? f->title : STR_NONE);
     json_w_kstr(w, "advisory", f->advisory.n ? f->advisory : STR_NONE);
+    if (f->vex.n)
+        json_w_kstr(w, "vex", f->vex);
     json_w_end(w);
+}
+
+static void suppressed_write(struct json_writer *w, const struct assessment *as)
+{
+    if (as->vex.suppressed_n)
+        json_w_karray(w, "suppressed");
+    for (size_t i = 0; i < as->vex.suppressed_n; i++) {
+        const struct vex_suppressed *s = &as->vex.suppressed[i];
+        const struct package *p = s->finding.package;
+        json_w_object(w);
+        json_w_kstrz(w, "kind", finding_kind_name(s->finding.kind));
+        json_w_kstr(w, "id", s->finding.id);
+        json_w_kstrz(w, "severity", vuln_severity_name(s->finding.severity));
+        json_w_kstr(w, "package", p ? p->name : STR_NONE);
+        json_w_kstr(w, "version", p ? p->version : STR_NONE);
+        json_w_kstr(w, "path", s->finding.path.n ? s->finding.path : STR_NONE);
+        json_w_kstr(w, "by", s->by->origin);
+        json_w_kstr(w, "note", s->by->note.n ? s->by->note : STR_NONE);
+        json_w_end(w);
+    }
+    if (as->vex.suppressed_n)
+        json_w_end(w);
+    if (as->vex.stale_n)
+        scan_strings_write(w, "stale", as->vex.stale, as->vex.stale_n);
 }
 
 void assess_write(struct json_writer *w, const struct inventory *inv, const struct assessment *as)
@@ -256,6 +287,7 @@ void assess_write(struct json_writer *w, const struct inventory *inv, const stru
     for (size_t i = 0; i < as->issues_n; i++)
         issue_write(w, &as->issues[i]);
     json_w_end(w);
+    suppressed_write(w, as);
     json_w_key(w, "verdict");
     verdict_write(w, &as->verdict);
     json_w_end(w);

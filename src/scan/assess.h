@@ -14,12 +14,13 @@
 
 #include "intel/intel.h"
 #include "policy/policy.h"
-#include "scan/inventory.h"
+#include "scan/vex.h"
 
 struct assess_input {
     const struct inventory *inventory;
     struct intel *intel;             /* NULL: the findings stored in the inventory are used, with their revision */
     const struct policy_set *policy; /* NULL: no policy */
+    const struct vex *vex;           /* NULL: none */
     enum vuln_severity fail_on;      /* VULN_UNKNOWN: off */
     int64_t now;                     /* instant of the evaluation */
     const struct str *names;         /* names under which the image is about to be used; NULL: those of the inventory */
@@ -35,6 +36,7 @@ struct assessment {
     size_t vulns_n;
     struct finding *issues; /* malware, secrets, checks: those of the inventory */
     size_t issues_n;
+    struct vex_result vex;     /* what was ignored, and what is stale */
     struct str intel_revision; /* empty: judged without intel */
     int64_t intel_built;
     bool intel_signed;

@@ -92,6 +92,7 @@ static int finding_read(struct arena *a, const struct map *packages, const struc
         .epss = json_double(json_get(v, "epss"), -1),
         .kev = json_bool(json_get(v, "kev"), false),
         .headers_only = json_bool(json_get(v, "headers_only"), false),
+        .vex = json_str(json_get(v, "vex")),
         .title = json_str(json_get(v, "title")),
         .advisory = json_str(json_get(v, "advisory")),
     };

@@ -1,7 +1,8 @@
 /* LICENSE(id): SPDX licence identifiers that packages declare; others are written as LicenseRef with their text. */
 LICENSE("0BSD")
 LICENSE("AFL-2.1")
-LICENSE("AFL-3.0") LICENSE("AGPL-3.0-only") LICENSE("AGPL-3.0-or-later") LICENSE("Apache-1.1") LICENSE("Apache-2.0")
+LICENSE("AFL-3.0")
+LICENSE("AGPL-3.0-only") LICENSE("AGPL-3.0-or-later") LICENSE("Apache-1.1") LICENSE("Apache-2.0")
     LICENSE("Artistic-1.0") LICENSE("Artistic-1.0-Perl") LICENSE("Artistic-2.0") LICENSE("BSD-1-Clause")
         LICENSE("BSD-2-Clause") LICENSE("BSD-2-Clause-Patent") LICENSE("BSD-3-Clause") LICENSE("BSD-4-Clause")
             LICENSE("BSL-1.0") LICENSE("BlueOak-1.0.0") LICENSE("CC-BY-3.0") LICENSE("CC-BY-4.0")
