@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/time.h"
 #include "intel/intel.h"
 
 #include <dirent.h>
@@ -142,10 +143,8 @@ static int verify(struct arena *a, struct install_intel *x, struct err *e)
         return r;
     if (!str_eq(intel_revision(fresh), str_c(x->revision)))
         return err_set(e, EBADMSG, "this is revision " STR_FMT, STR_ARG(intel_revision(fresh)));
-    if (intel_open(in_state(a, x, "intel.db"), in_state(a, x, "intel.pub"), 0, &old, NULL) == 0 &&
-        intel_built(fresh) < intel_built(old))
-        return err_set(e, ESTALE, "it is older than the one in place");
-    return 0;
+    intel_open(in_state(a, x, "intel.db"), in_state(a, x, "intel.pub"), 0, &old, NULL);
+    return intel_supersedes(fresh, old, time_now(), e);
 }
 
 int install_intel_end(struct install_intel *x, struct err *e)

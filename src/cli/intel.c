@@ -1,5 +1,5 @@
-/* bulkhead intel build | verify | info | show | diff */
-#include "cli/command.h"
+/* bulkhead intel build | verify | info | show | diff; the others are in intel_publish.c */
+#include "cli/intel.h"
 
 #include "base/arena.h"
 #include "base/time.h"
@@ -15,11 +15,15 @@
 static void usage(FILE *f)
 {
     fputs(
-        "usage: bulkhead intel build --feeds DIR --output FILE [--sign KEY] [--quiet]\n"
+        "usage: bulkhead intel build --feeds DIR --output FILE [--sign KEY [--serial N] [--expires DATE]] [--quiet]\n"
         "       bulkhead intel verify --key KEY FILE\n"
         "       bulkhead intel info [--key KEY] [--json] FILE\n"
         "       bulkhead intel show [--key KEY] [--json] --intel FILE ID\n"
-        "       bulkhead intel diff A B\n\n"
+        "       bulkhead intel diff A B\n"
+        "       bulkhead intel delta A B --output FILE\n"
+        "       bulkhead intel apply A DELTA --key KEY --output FILE\n"
+        "       bulkhead intel publish --key KEY --to FOLDER FILE\n"
+        "       bulkhead intel update --key KEY --output FILE [--ca FILE] URL...\n\n"
         "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their "
         "content,\n"
         "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb, OSV\n"
@@ -32,6 +36,10 @@ static void usage(FILE *f)
         "info    revision, dates, counts by feed and release\n"
         "show    everything known about a CVE, GHSA or any other id\n"
         "diff    + advisories that only B has, - that only A has, ~ that changed; exit 0 equal, 1 different\n\n"
+        "delta   what turns A into B, byte for byte; apply does it and checks the signature of the result\n"
+        "publish adds FILE to a folder that any static server can serve: base, deltas, index\n"
+        "update  brings FILE up to date from such a folder, or from the next of its mirrors: a delta where there is\n"
+        "        one; refuses what is older or has expired\n"
         "Keys are ed25519 in PEM, made with openssl:\n"
         "  openssl genpkey -algorithm ed25519 -out intel.key             --sign takes this one; keep it offline\n"
         "  openssl pkey -in intel.key -pubout -out intel.pub             --key takes this one\n",
@@ -51,10 +59,19 @@ static int wrong(const char *what)
 }
 
 struct options {
-    const char *feeds, *output, *sign, *key, *intel;
+    const char *feeds, *output, *sign, *key, *intel, *to, *ca;
+    struct signature_terms terms;
     bool quiet, json;
     int exit; /* >= 0: stop here with it */
 };
+
+/* 2027-01-31 */
+static bool day(const char *text, int64_t *ret)
+{
+    char full[64];
+    return strlen(text) == 10 && snprintf(full, sizeof(full), "%sT00:00:00Z", text) > 0 &&
+           time_parse(str_c(full), ret) == 0;
+}
 
 static struct options parse(int argc, char **argv)
 {
@@ -67,6 +84,10 @@ static struct options parse(int argc, char **argv)
                                           {"json", no_argument, NULL, 'j'},
                                           {"help", no_argument, NULL, 'h'},
                                           {"intel-key", required_argument, NULL, 'k'},
+                                          {"serial", required_argument, NULL, 'n'},
+                                          {"expires", required_argument, NULL, 'e'},
+                                          {"to", required_argument, NULL, 't'},
+                                          {"ca", required_argument, NULL, 'c'},
                                           {0}};
     struct options o = {.exit = -1};
     for (int c; o.exit < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;)
@@ -91,6 +112,20 @@ static struct options parse(int argc, char **argv)
             break;
         case 'j':
             o.json = true;
+            break;
+        case 't':
+            o.to = optarg;
+            break;
+        case 'c':
+            o.ca = optarg;
+            break;
+        case 'n':
+            if (str_u64(str_c(optarg), &o.terms.serial) < 0 || !o.terms.serial)
+                o.exit = wrong("--serial: a number from 1");
+            break;
+        case 'e':
+            if (time_parse(str_c(optarg), &o.terms.expires) < 0 && !day(optarg, &o.terms.expires))
+                o.exit = wrong("--expires: a date like 2027-01-31 or an instant");
             break;
         case 'h':
             usage(stdout);
@@ -136,7 +171,8 @@ static void tell(void *arg, enum intel_build_event event, struct str text)
 static int build(const struct options *o)
 {
     struct progress p = {.terminal = !o->quiet && isatty(2), .started = time_monotonic()};
-    struct intel_build b = {.dir = o->feeds, .output = o->output, .key = o->sign, .tell = tell, .arg = &p};
+    struct intel_build b = {
+        .dir = o->feeds, .output = o->output, .key = o->sign, .terms = o->terms, .tell = tell, .arg = &p};
     struct intel_build_report rep;
     struct err e = ERR_INIT;
     char missing[256], date[TIME_TEXT];
@@ -200,9 +236,11 @@ static struct str cell(const struct json_value *v, const char *key)
 
 static void print_info(const struct json_value *v)
 {
-    printf("revision  " STR_FMT "\nbuilt     " STR_FMT "\nsigned    %s\nbytes     %" PRId64 "\n\n",
+    printf("revision  " STR_FMT "\nbuilt     " STR_FMT "\nsigned    %s\nserial    %" PRId64 "\nexpires   " STR_FMT
+           "\nbytes     %" PRId64 "\n\n",
            STR_ARG(cell(v, "revision")), STR_ARG(cell(v, "built")),
-           json_bool(json_get(v, "signed"), false) ? "yes, checked" : "not checked", json_i64(json_get(v, "bytes"), 0));
+           json_bool(json_get(v, "signed"), false) ? "yes, checked" : "not checked", json_i64(json_get(v, "serial"), 0),
+           STR_ARG(cell(v, "expires")), json_i64(json_get(v, "bytes"), 0));
     printf("%-12s %10s  %s\n", "FEED", "RECORDS", "NEWEST");
     JSON_EACH (json_get(v, "feeds"), f)
         printf("%-12.*s %10" PRId64 "  " STR_FMT "\n", STR_ARG(cell(f, "name")), json_i64(json_get(f, "records"), 0),
@@ -332,6 +370,20 @@ int cmd_intel(int argc, char **argv)
     int n = argc - 1 - optind;
     if (str_eqc(what, "build"))
         return n ? wrong("build takes no other arguments") : build(&o);
+    if ((o.terms.serial || o.terms.expires) && (!o.sign || !str_eqc(what, "build")))
+        return wrong("--serial and --expires go with build --sign");
+    if (str_eqc(what, "delta"))
+        return n != 2 || !o.output ? wrong("delta needs two files and --output FILE")
+                                   : intel_cmd_delta(rest[0], rest[1], o.output);
+    if (str_eqc(what, "apply"))
+        return n != 2 || !o.output || !o.key ? wrong("apply needs a database, a delta, --key KEY and --output FILE")
+                                             : intel_cmd_apply(rest[0], rest[1], o.key, o.output);
+    if (str_eqc(what, "publish"))
+        return n != 1 || !o.to || !o.key ? wrong("publish needs --key KEY, --to FOLDER and one FILE")
+                                         : intel_cmd_publish(rest[0], o.key, o.to);
+    if (str_eqc(what, "update"))
+        return n < 1 || !o.output || !o.key ? wrong("update needs --key KEY, --output FILE and at least one URL")
+                                            : intel_cmd_update(rest, (size_t)n, o.key, o.ca, o.output, o.quiet);
     if (str_eqc(what, "diff"))
         return n != 2 ? wrong("diff needs two files") : diff(&o, rest[0], rest[1]);
     /* the file by --intel, or before what is left */

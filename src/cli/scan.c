@@ -276,6 +276,10 @@ static int load(const struct options *o, struct intel **intel, struct policy_set
         r = intel_open(o->intel, o->intel_key, o->intel_key ? 0 : INTEL_UNSIGNED_OK, intel, e);
     if (r >= 0 && *intel && !intel_signed(*intel) && !o->quiet)
         fprintf(stderr, "bulkhead scan: notice: %s was not checked against a key (--intel-key FILE)\n", o->intel);
+    char date[TIME_TEXT];
+    if (r >= 0 && *intel && intel_expires(*intel) <= time_now()) /* also with --quiet */
+        fprintf(stderr, "bulkhead scan: notice: %s expired %s: what became known since is not in it\n", o->intel,
+                time_format(intel_expires(*intel), date));
     if (r >= 0 && o->policies_n)
         r = policy_set_load(o->policies, o->policies_n, set, e);
     return r;

@@ -4,6 +4,7 @@
 
 #include "base/encode.h"
 #include "base/fs.h"
+#include "base/time.h"
 #include "console/console.h"
 #include "console/judge.h"
 
@@ -133,8 +134,12 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     char *fresh = path_of(c, rq->a, arena_printf(rq->a, "intel.%s.new", ulid_make(time_now(), tag)));
     int r = copy_body(rq, fresh, e);
     if (r >= 0 && (r = intel_open(fresh, path_of(c, rq->a, "intel.pub"), 0, &in, e)) >= 0) {
-        if (now.revision.n && intel_built(in) < now.built)
-            r = refuse(an, 409, "older", e, "this intel is older than the one in force");
+        _cleanup_(intel_unrefp) struct intel *old = NULL;
+        if (now.revision.n)
+            intel_open(path_of(c, rq->a, "intel.db"), path_of(c, rq->a, "intel.pub"), 0, &old, NULL);
+        struct err stale = ERR_INIT;
+        if (intel_supersedes(in, old, time_now(), &stale) < 0)
+            r = refuse(an, 409, "older", e, "%s", stale.msg);
         else
             r = take(rq, fresh, path_of(c, rq->a, "intel.db"), in, e);
     } else if (r == -EKEYREJECTED) {

@@ -232,7 +232,7 @@ static int finish(struct build *b, const char *temporary, int fd, struct err *e)
 {
     int r = stage_write(&b->stage, temporary, b->report, e);
     if (r == 0 && b->o->key)
-        r = signature_append(fd, b->o->key, e);
+        r = signature_append(fd, b->o->key, &b->o->terms, e);
     if (r < 0)
         return r;
     if (fchmod(fd, 0644) < 0 || fsync(fd) < 0)

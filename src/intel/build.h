@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/jail.h"
+#include "intel/database.h"
 
 enum intel_build_event {
     INTEL_BUILD_UNKNOWN,  /* text: a file in no known format, or how many inside of an archive and the first of them */
@@ -23,7 +24,8 @@ enum intel_build_event {
 
 struct intel_build {
     const char *dir, *output;
-    const char *key; /* PKCS#8 PEM; NULL: not signed */
+    const char *key;              /* PKCS#8 PEM; NULL: not signed */
+    struct signature_terms terms; /* signed with it */
     void (*tell)(void *arg, enum intel_build_event event, struct str text);
     void *arg;
 };

@@ -154,7 +154,7 @@ static int open_mapped(struct database *d, const char *key_path, struct err *e)
     size_t size = d->map_n;
     int r;
     if (key_path) {
-        if ((r = signature_verify(d->map, d->map_n, key_path, &size, e)) < 0)
+        if ((r = signature_verify(d->map, d->map_n, key_path, &size, &d->terms, e)) < 0)
             return r;
         d->is_signed = true;
     } else if (signature_present(d->map, d->map_n)) {

@@ -1,6 +1,7 @@
 #include "intel/intel.h"
 
 #include "base/cleanup.h"
+#include "base/time.h"
 #include "intel/ecosystem.h"
 #include "intel/snapshot.h"
 
@@ -145,6 +146,30 @@ struct str intel_revision(const struct intel *i)
 int64_t intel_built(const struct intel *i)
 {
     return i->built;
+}
+
+uint64_t intel_serial(const struct intel *i)
+{
+    return i->database.terms.serial;
+}
+
+int64_t intel_expires(const struct intel *i)
+{
+    return i->database.terms.expires > 0 ? i->database.terms.expires : TIME_NEVER;
+}
+
+int intel_supersedes(const struct intel *fresh, const struct intel *old, int64_t now, struct err *e)
+{
+    char a[TIME_TEXT];
+    if (intel_expires(fresh) <= now)
+        return err_set(e, ESTALE, "this intel expired %s: somebody may be holding back updates",
+                       time_format(intel_expires(fresh), a));
+    if (old && intel_serial(fresh) < intel_serial(old))
+        return err_set(e, ESTALE, "this intel (serial %" PRIu64 ") is older than the one in force (serial %" PRIu64 ")",
+                       intel_serial(fresh), intel_serial(old));
+    if (old && intel_serial(fresh) == intel_serial(old) && intel_built(fresh) < intel_built(old))
+        return err_set(e, ESTALE, "this intel is older than the one in force");
+    return 0;
 }
 
 bool intel_covers(const struct intel *i, const struct os_release *os)

@@ -28,7 +28,12 @@ void intel_unref(struct intel *i); /* NULL is fine */
 void intel_unrefp(struct intel **i);
 bool intel_signed(const struct intel *i);
 struct str intel_revision(const struct intel *i); /* hex SHA-256 of the canonical content */
-int64_t intel_built(const struct intel *i); /* instant: newest date inside the feeds, not the clock of the builder */
+int64_t intel_built(const struct intel *i);   /* instant: newest date inside the feeds, not the clock of the builder */
+uint64_t intel_serial(const struct intel *i); /* 0: none. Grows with every file that its signer publishes */
+int64_t intel_expires(const struct intel *i); /* instant from which it counts no more as up to date; TIME_NEVER */
+/* May `fresh` take the place of `old` (NULL: there is none)? -ESTALE: it is older by its serial or its date, has no
+ * serial where the old one has one, or has expired. */
+int intel_supersedes(const struct intel *fresh, const struct intel *old, int64_t now, struct err *e);
 
 struct advisory {
     struct str id; /* CVE where there is one, else the feed's id */

@@ -172,6 +172,8 @@ int intel_info(struct intel *i, struct arena *a, struct str *ret_json, struct er
     json_w_kstr(&w, "revision", i->revision);
     k_date(&w, "built", i->built);
     json_w_kbool(&w, "signed", i->database.is_signed);
+    json_w_ki64(&w, "serial", (int64_t)intel_serial(i));
+    k_date(&w, "expires", i->database.terms.expires);
     json_w_ki64(&w, "bytes", (int64_t)i->database.map_n);
     if ((r = rows(i, "feeds", "SELECT name, records, newest FROM feed ORDER BY name", STR_NONE, write_feed, &w, &n,
                   e)) == 0)

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #define MAGIC "BULKHEAD-INTEL-SIGNATURE 1\n"
-enum { KEY_FILE_MAX = 16384, SIGNATURE_SIZE = 64 };
+enum { KEY_FILE_MAX = 16384, SIGNATURE_SIZE = 64, TERMS_TEXT = 80 };
 
 static void privkey_free(gnutls_privkey_t *k)
 {
@@ -77,23 +77,38 @@ static int key_id(gnutls_pubkey_t key, char out[static 65], struct err *e)
     return 0;
 }
 
-/* What is signed: the digest of the content, its length, and what it is for. */
-static int message(const void *p, size_t n, char *out, size_t size)
+/* "serial 41\nexpires 1790000000000000\n", each only when it is set */
+static const char *terms_text(const struct signature_terms *t, char out[static TERMS_TEXT])
 {
+    int n = 0;
+    out[0] = 0;
+    if (t->serial)
+        n = snprintf(out, TERMS_TEXT, "serial %" PRIu64 "\n", t->serial);
+    if (t->expires > 0)
+        snprintf(out + n, (size_t)(TERMS_TEXT - n), "expires %" PRId64 "\n", t->expires);
+    return out;
+}
+
+/* What is signed: the digest of the content, its length, and what it is for. */
+static int message(const void *p, size_t n, const struct signature_terms *t, char *out, size_t size)
+{
+    char terms[TERMS_TEXT];
     uint8_t sum[SHA256_SIZE];
     char hex[2 * SHA256_SIZE + 1];
     sha256_of((struct str){p, n}, sum);
     hex_encode(sum, sizeof(sum), hex);
-    return snprintf(out, size, "bulkhead intel.db %d\nsize %zu\nsha256 %s\n", INTEL_FORMAT, n, hex);
+    return snprintf(out, size, "bulkhead intel.db %d\nsize %zu\nsha256 %s\n%s", INTEL_FORMAT, n, hex,
+                    terms_text(t, terms));
 }
 
 /* The one trailer that belongs to these values. */
-static void trailer(size_t size, const char *key, const uint8_t sig[static SIGNATURE_SIZE],
-                    char out[static INTEL_TRAILER])
+static void trailer(size_t size, const char *key, const struct signature_terms *t,
+                    const uint8_t sig[static SIGNATURE_SIZE], char out[static INTEL_TRAILER])
 {
-    char hex[2 * SIGNATURE_SIZE + 1], text[INTEL_TRAILER];
+    char hex[2 * SIGNATURE_SIZE + 1], text[INTEL_TRAILER], terms[TERMS_TEXT];
     hex_encode(sig, SIGNATURE_SIZE, hex);
-    int n = snprintf(text, sizeof(text), MAGIC "size %zu\nkey %s\nsignature %s\n", size, key, hex);
+    int n =
+        snprintf(text, sizeof(text), MAGIC "size %zu\nkey %s\n%ssignature %s\n", size, key, terms_text(t, terms), hex);
     memset(out, '\n', INTEL_TRAILER);
     memcpy(out, text, (size_t)n);
 }
@@ -103,17 +118,26 @@ bool signature_present(const void *p, size_t n)
     return n > INTEL_TRAILER && !memcmp((const char *)p + n - INTEL_TRAILER, MAGIC, sizeof(MAGIC) - 1);
 }
 
-static int signature_find(const char *text, uint8_t out[static SIGNATURE_SIZE])
+static int signature_find(const char *text, struct signature_terms *t, uint8_t out[static SIGNATURE_SIZE])
 {
     struct str rest = {text, INTEL_TRAILER}, line, name, value;
-    while (str_cut(&rest, '\n', &line))
-        if (str_split(line, ' ', &name, &value) && str_eqc(name, "signature"))
+    *t = (struct signature_terms){0};
+    while (str_cut(&rest, '\n', &line)) {
+        if (!str_split(line, ' ', &name, &value))
+            continue;
+        if (str_eqc(name, "signature"))
             return hex_decode(value, out, SIGNATURE_SIZE);
+        if ((str_eqc(name, "serial") && str_u64(value, &t->serial) < 0) ||
+            (str_eqc(name, "expires") && str_i64(value, &t->expires) < 0))
+            return -EINVAL;
+    }
     return -EINVAL;
 }
 
-int signature_verify(const void *p, size_t n, const char *key_path, size_t *ret_size, struct err *e)
+int signature_verify(const void *p, size_t n, const char *key_path, size_t *ret_size, struct signature_terms *ret_terms,
+                     struct err *e)
 {
+    struct signature_terms terms;
     _cleanup_(pubkey_free) gnutls_pubkey_t key = NULL;
     char id[65], want[INTEL_TRAILER], text[256];
     uint8_t sig[SIGNATURE_SIZE];
@@ -126,20 +150,22 @@ int signature_verify(const void *p, size_t n, const char *key_path, size_t *ret_
         return err_set(e, EKEYREJECTED, "it is not signed, or its signature is damaged");
     size_t size = n - INTEL_TRAILER;
     const char *have = (const char *)p + size;
-    if (signature_find(have, sig) < 0)
+    if (signature_find(have, &terms, sig) < 0)
         return err_set(e, EKEYREJECTED, "its signature is malformed");
-    trailer(size, id, sig, want);
+    trailer(size, id, &terms, sig, want);
     if (memcmp(have, want, INTEL_TRAILER))
         return err_set(e, EKEYREJECTED, "it was signed with another key, or its signature is damaged");
-    int length = message(p, size, text, sizeof(text));
+    int length = message(p, size, &terms, text, sizeof(text));
     gnutls_datum_t data = {(unsigned char *)text, (unsigned)length}, signature = {sig, sizeof(sig)};
     if (gnutls_pubkey_verify_data2(key, GNUTLS_SIGN_EDDSA_ED25519, 0, &data, &signature) < 0)
         return err_set(e, EKEYREJECTED, "its content is not what was signed");
     *ret_size = size;
+    *ret_terms = terms;
     return 0;
 }
 
-static int make(const void *p, size_t n, const char *key_path, char out[static INTEL_TRAILER], struct err *e)
+static int make(const void *p, size_t n, const char *key_path, const struct signature_terms *terms,
+                char out[static INTEL_TRAILER], struct err *e)
 {
     _cleanup_(privkey_free) gnutls_privkey_t key = NULL;
     _cleanup_(pubkey_free) gnutls_pubkey_t public = NULL;
@@ -154,14 +180,14 @@ static int make(const void *p, size_t n, const char *key_path, char out[static I
         return err_set(e, EINVAL, "key %s: has no public half", key_path);
     if ((r = key_id(public, id, e)) < 0)
         return r;
-    gnutls_datum_t data = {(unsigned char *)text, (unsigned)message(p, n, text, sizeof(text))};
+    gnutls_datum_t data = {(unsigned char *)text, (unsigned)message(p, n, terms, text, sizeof(text))};
     if (gnutls_privkey_sign_data2(key, GNUTLS_SIGN_EDDSA_ED25519, 0, &data, &sig) < 0 || sig.size != SIGNATURE_SIZE)
         return err_set(e, EIO, "key %s: cannot sign", key_path);
-    trailer(n, id, sig.data, out);
+    trailer(n, id, terms, sig.data, out);
     return 0;
 }
 
-int signature_append(int fd, const char *key_path, struct err *e)
+int signature_append(int fd, const char *key_path, const struct signature_terms *terms, struct err *e)
 {
     struct stat st;
     char text[INTEL_TRAILER];
@@ -170,7 +196,7 @@ int signature_append(int fd, const char *key_path, struct err *e)
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED)
         return err_errno(e, "mmap");
-    int r = make(p, (size_t)st.st_size, key_path, text, e);
+    int r = make(p, (size_t)st.st_size, key_path, terms, text, e);
     munmap(p, (size_t)st.st_size);
     if (r < 0)
         return r;
