@@ -26,7 +26,8 @@ describe("intel", { skip: missing }, () => {
     const info = JSON.parse((await bulkhead(["intel", "info", "--json", "--key", pub, db])).stdout);
     assert.match(info.revision, /^[0-9a-f]{64}$/);
     assert.equal(info.signed, true);
-    assert.deepEqual(info.feeds.map((f: { name: string }) => f.name), ["alpine", "debian", "epss", "kev", "nvd", "osv"]);
+    const feeds = info.feeds.map((f: { name: string }) => f.name);
+    for (const feed of ["alpine", "debian", "epss", "kev", "nvd", "oracle", "osv", "redhat", "rubysec", "suse", "ubuntu"]) assert.ok(feeds.includes(feed), feed);
     const shown = JSON.parse((await bulkhead(["intel", "show", "--json", "--intel", db, "CVE-2019-1551"])).stdout);
     assert.ok(shown.affected.some((a: { space: string; fixed: string }) => a.space === "alpine/v3.11" && a.fixed === "1.1.1d-r3"));
     assert.equal((await bulkhead(["intel", "show", "--intel", db, "CVE-1900-0001"])).code, 2);
