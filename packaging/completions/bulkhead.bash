@@ -14,8 +14,8 @@ _bulkhead() {
         get:get) COMPREPLY=($(compgen -W "agents images verdicts containers policies events audit tokens users intel" -- "$cur")) ;;
         put:put) COMPREPLY=($(compgen -W "intel intel-key report" -- "$cur")) ;;
         delete:delete) COMPREPLY=($(compgen -W "policy agent token user" -- "$cur")) ;;
-        policy:policy) COMPREPLY=($(compgen -W "check plan apply simulate" -- "$cur")) ;;
-        profile:profile) COMPREPLY=($(compgen -W "list show export" -- "$cur")) ;;
+        policy:policy) COMPREPLY=($(compgen -W "check plan apply simulate promote" -- "$cur")) ;;
+        profile:profile) COMPREPLY=($(compgen -W "list show export diff merge propose" -- "$cur")) ;;
         rules:rules) COMPREPLY=($(compgen -W "check list show test fields" -- "$cur")) ;;
         intel:intel) COMPREPLY=($(compgen -W "build verify info diff show" -- "$cur")) ;;
         attestation:attestation) COMPREPLY=($(compgen -W "verify" -- "$cur")) ;;

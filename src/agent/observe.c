@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "detect/story.h"
 
+#include <netinet/in.h>
+
 #define HOLD_MAX    512u /* events that wait for the name of their container */
 #define HOLD_TIME   (2 * TIME_SECOND)
 #define HOLD_BYTES  (4u << 20)
@@ -47,6 +49,39 @@ static void learn(struct agent *g, const struct container *c, const struct senso
         s.parent = sensor_parent_exe(ev, 0);
     if (profiles_observe(g->profiles, c->s.image_id, c->s.image, &s, time_now()))
         g->status_changed = true;
+}
+
+/* Peers, folders written to and capabilities, of what no control had anything against. */
+static void learn_more(struct agent *g, const struct container *c, const struct sensor_event *ev)
+{
+    _cleanup_(arena_freep) struct arena *a = NULL;
+    const struct bh_event *r = ev->raw;
+    struct str id = c->s.image_id, peer;
+    int64_t now = time_now();
+    bool fresh = false;
+    if (c->force.mode != MODE_LEARN || !id.n || ev->control != CONTROL_none)
+        return;
+    if (ev->type == EVENT_TYPE_exec)
+        fresh = profiles_capabilities(g->profiles, id, c->s.image, r->caps, now);
+    if (ev->type == EVENT_TYPE_open && ev->path.n && str_chr(ev->path, '/') == 0) {
+        ptrdiff_t slash = str_rchr(ev->path, '/');
+        fresh =
+            profiles_folder(g->profiles, id, c->s.image, slash ? str_sub(ev->path, 0, (size_t)slash) : STR("/"), now);
+    }
+    bool ours = ev->type == EVENT_TYPE_listen, theirs = ev->type == EVENT_TYPE_connect;
+    if ((ours || theirs) && (r->peer.family == AF_INET || r->peer.family == AF_INET6) && r->peer.port) {
+        a = arena_new(65536);
+        peer = sensor_peer(a, ev);
+        peer = str_sub(peer, 0, (size_t)str_rchr(peer, ':'));
+        if (str_starts(peer, STR("[")))
+            peer = str_sub(peer, 1, peer.n - 1);
+        struct profile_peer s = {.address = peer,
+                                 .port = r->peer.port,
+                                 .ingress = ours,
+                                 .protocol = r->peer.protocol == IPPROTO_UDP ? STR("udp") : STR("tcp")};
+        fresh = profiles_peer(g->profiles, id, c->s.image, &s, now);
+    }
+    g->status_changed = g->status_changed || fresh;
 }
 
 struct running_learn {
@@ -192,8 +227,10 @@ void observe_held(struct agent *g, bool all)
             at = &h->next;
             continue;
         }
-        if (!detection_event(g, c, &h->ev))
+        if (!detection_event(g, c, &h->ev)) {
             learn(g, c, &h->ev);
+            learn_more(g, c, &h->ev);
+        }
         if (wanted(g, &h->ev))
             tell(g, c, &h->ev);
         *at = h->next;
@@ -219,8 +256,10 @@ int observe_event(void *ctx, const struct sensor_event *ev)
     if (c && !(c->known && c->s.image_id.n) &&
         (wanted(g, ev) || ev->type == EVENT_TYPE_exec || detection_wants(g->detection, ev)) && hold(g, ev))
         return 0;
-    if (!detection_event(g, c, ev) && c)
+    if (!detection_event(g, c, ev) && c) {
         learn(g, c, ev);
+        learn_more(g, c, ev);
+    }
     if (wanted(g, ev))
         tell(g, c, ev);
     return 0;

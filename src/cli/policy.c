@@ -14,6 +14,7 @@ static const char help[] =
     "       bulkhead policy apply FILE... [--note TEXT] [--json]\n"
     "       bulkhead policy simulate --inventories DIR --policy FILE... [--intel FILE] [--json]\n"
     "       bulkhead policy simulate --events FILE --policy FILE... [--json]\n"
+    "       bulkhead policy promote FILE [--name NAME] [--to audit|enforce] [--events FILE] [--write]\n"
     "\n"
     "  check     read ImagePolicy, ContainerPolicy and AccessPolicy documents and say what is wrong with them: file,\n"
     "            line, field, what was expected. Lists the documents, and what this version reads but does not "
@@ -21,6 +22,9 @@ static const char help[] =
     "  plan      what `apply` would change on the console\n"
     "  apply     put the documents into force on the console, all or none\n"
     "  simulate  what a draft would have said: of stored scan reports (one verdict each), or of recorded events\n"
+    "  promote   the next mode of the ContainerPolicies of FILE (learn, audit, enforce), with a preview of what "
+    "enforce\n"
+    "            would have stopped of the recorded events; --write changes the file, and nothing else in it\n"
     "\n"
     "FILE is a YAML file with one or more documents, or a folder of *.yaml and *.yml; - is standard input.\n"
     "Exit: 0 fine, 1 simulate: an image or a process that went through would be stopped, 2 wrong usage or a document\n"
@@ -100,6 +104,8 @@ int cmd_policy(int argc, char **argv)
     bool plan = str_eqc(verb, "plan"), json = false;
     if (str_eqc(verb, "simulate"))
         return policy_simulate(argc - 1, argv + 1);
+    if (str_eqc(verb, "promote"))
+        return policy_promote(argc - 1, argv + 1);
     if (!plan && !str_eqc(verb, "check") && !str_eqc(verb, "apply")) {
         fputs(help, stderr);
         return 2;

@@ -2,6 +2,12 @@
 #ifndef BULKHEAD_CLI_POLICY_H
 #define BULKHEAD_CLI_POLICY_H
 
+#include "policy/policy.h"
+
 int policy_simulate(int argc, char **argv); /* argv[0] = "simulate"; returns the exit code */
+int policy_promote(int argc, char **argv);  /* argv[0] = "promote" */
+/* Prints what the set would have done to recorded events; *stopped: how many that went through it would have stopped.
+ */
+int policy_preview(struct policy_set *set, const char *path, size_t *stopped, struct err *e);
 
 #endif

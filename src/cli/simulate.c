@@ -230,6 +230,14 @@ static int events(struct simulation *s, struct err *e)
     return 0;
 }
 
+int policy_preview(struct policy_set *set, const char *path, size_t *stopped, struct err *e)
+{
+    struct simulation s = {.events = path, .set = set};
+    int r = events(&s, e);
+    *stopped = s.stopped;
+    return r;
+}
+
 int policy_simulate(int argc, char **argv)
 {
     static const struct option options[] = {

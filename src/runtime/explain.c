@@ -234,6 +234,8 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
             json_w_str(&w, STR("args"));
         json_w_end(&w);
     }
+    if (s->comm.n && !str_ends(s->exe, s->comm)) /* called by another name than its file's */
+        json_w_kstr(&w, "comm", s->comm);
     json_w_ki64(&w, "container_pid", r->ns_pid);
     json_w_ki64(&w, "container_uid", r->ns_uid);
     json_w_end(&w);

@@ -1,4 +1,4 @@
-#include "runtime/profile.h"
+#include "runtime/profile_internal.h"
 
 #include "base/cleanup.h"
 #include "base/fs.h"
@@ -6,16 +6,6 @@
 #include "base/time.h"
 
 #define WRITE_EVERY TIME_SECOND
-
-/* In memory: a profile whose arrays live in one arena, and an index of its paths. */
-struct learned {
-    struct profile p;
-    struct arena *a;
-    struct map *by_path;
-    size_t cap;
-    bool dirty, was_stable;
-    int64_t written;
-};
 
 struct profiles {
     char *dir;
@@ -120,6 +110,7 @@ void profile_write(struct json_writer *w, const struct profile *p)
         json_w_end(w);
     }
     json_w_end(w);
+    profile_write_more(w, p);
     json_w_end(w);
 }
 
@@ -165,6 +156,7 @@ int profile_read(struct arena *a, const struct json_value *v, struct profile *re
                 x->parents[x->parents_n++] = json_str(u);
         p.executables_n++;
     }
+    profile_read_more(a, v, &p);
     *ret = p;
     return 0;
 }
@@ -225,7 +217,7 @@ static struct profile_executable *lookup(struct learned *l, struct str path)
 }
 
 /* The profile of the image: in memory, from its file, or (create) new. */
-static struct learned *get(struct profiles *ps, struct str image_id, struct str image, bool create, int64_t now)
+struct learned *profile_learned(struct profiles *ps, struct str image_id, struct str image, bool create, int64_t now)
 {
     struct str hex;
     struct learned *l = map_get(ps->by_image, image_id);
@@ -247,6 +239,7 @@ static struct learned *get(struct profiles *ps, struct str image_id, struct str 
     l->p.image = arena_str(l->a, p.image);
     l->p.executables = NULL;
     l->p.executables_n = 0;
+    profile_copy_more(l, &p);
     for (size_t i = 0; i < p.executables_n; i++) {
         const struct profile_executable *from = &p.executables[i];
         struct profile_executable *x = add(l, from->path);
@@ -266,7 +259,7 @@ static struct learned *get(struct profiles *ps, struct str image_id, struct str 
 
 void profiles_started(struct profiles *ps, struct str image_id, struct str image, int64_t now)
 {
-    struct learned *l = get(ps, image_id, image, true, now);
+    struct learned *l = profile_learned(ps, image_id, image, true, now);
     if (!l)
         return;
     l->p.starts++;
@@ -294,7 +287,7 @@ static void note_parent(struct learned *l, struct profile_executable *x, struct 
 bool profiles_observe(struct profiles *ps, struct str image_id, struct str image, const struct profile_seen *s,
                       int64_t now)
 {
-    struct learned *l = get(ps, image_id, image, true, now);
+    struct learned *l = profile_learned(ps, image_id, image, true, now);
     if (!l || !s->path.n)
         return false;
     struct profile_executable *x = lookup(l, s->path);
@@ -308,9 +301,7 @@ bool profiles_observe(struct profiles *ps, struct str image_id, struct str image
         x = add(l, s->path);
         x->where = arena_str(l->a, str_c(s->where));
         x->first = now;
-        l->p.changed = now;
-        l->p.starts_then = l->p.starts;
-        l->p.stable = false;
+        profile_new_thing(l, now);
     }
     x->count++;
     x->last = now;
@@ -352,7 +343,7 @@ int profiles_save(struct profiles *ps, struct err *e)
 
 const struct profile *profiles_get(struct profiles *ps, struct str image_id)
 {
-    struct learned *l = get(ps, image_id, STR_NONE, false, 0);
+    struct learned *l = profile_learned(ps, image_id, STR_NONE, false, 0);
     return l ? &l->p : NULL;
 }
 
@@ -363,6 +354,37 @@ static void quoted(struct buf *out, struct str s)
 {
     struct json_writer w = JSON_WRITER(out);
     json_w_str(&w, s);
+}
+
+static void put_side(struct buf *out, const struct profile *p, bool ingress, const char *key)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->peers_n; i++) {
+        const struct profile_peer *x = &p->peers[i];
+        bool v6 = str_chr(x->address, ':') >= 0;
+        if (x->ingress != ingress)
+            continue;
+        if (!n++)
+            buf_printf(out, "  %s:\n    default: deny\n    allow:\n", key);
+        if (ingress) /* any may come, to this port */
+            buf_printf(out, "      - \"%s:%" PRId64 "/" STR_FMT "\"\n", v6 ? "[::/0]" : "0.0.0.0/0", x->port,
+                       STR_ARG(x->protocol));
+        else
+            buf_printf(out,
+                       v6 ? "      - \"[" STR_FMT "]:%" PRId64 "/" STR_FMT "\"\n"
+                          : "      - \"" STR_FMT ":%" PRId64 "/" STR_FMT "\"\n",
+                       STR_ARG(x->address), x->port, STR_ARG(x->protocol));
+    }
+}
+
+/* Only the sides on which something was seen: a container that was never asked is not closed by that. */
+static void put_network(struct buf *out, const struct profile *p)
+{
+    if (!p->peers_n)
+        return;
+    buf_putz(out, "network:\n");
+    put_side(out, p, false, "egress");
+    put_side(out, p, true, "ingress");
 }
 
 void profile_policy(struct buf *out, const struct profile *p, const char *mode)
@@ -386,4 +408,5 @@ void profile_policy(struct buf *out, const struct profile *p, const char *mode)
         quoted(out, p->executables[i].path);
         buf_putc(out, '\n');
     }
+    put_network(out, p);
 }

@@ -24,6 +24,8 @@
 #define PROFILE_EXECUTABLES 2048u
 #define PROFILE_USERS       16u
 #define PROFILE_PARENTS     16u
+#define PROFILE_PEERS       512u
+#define PROFILE_FOLDERS     512u
 #define PROFILE_FILE        (8u << 20)
 #define PROFILE_DIGEST      72u /* sha256:HEX and a NUL */
 
@@ -36,10 +38,23 @@ struct profile_executable {
     int64_t count, first, last;
 };
 
+struct profile_peer {
+    struct str address; /* of the other end; ingress: of our own */
+    struct str protocol;
+    int64_t port; /* of the server */
+    bool ingress;
+    int64_t count, first, last;
+};
+
 struct profile {
     struct str image_id, image;             /* sha256:HEX; name for people */
     struct profile_executable *executables; /* sorted by path when read from a file */
     size_t executables_n;
+    struct profile_peer *peers; /* connected to, listened on */
+    size_t peers_n;
+    struct str *folders; /* of files opened for writing, where the sensor tells that */
+    size_t folders_n;
+    uint64_t capabilities;    /* that any program held */
     int64_t starts;           /* of containers, since learning began */
     int64_t created, changed; /* instants; changed: last time something new was seen */
     int64_t starts_then;      /* `starts` at that moment */
@@ -62,6 +77,11 @@ void profiles_started(struct profiles *ps, struct str image_id, struct str image
 /* True when the executable was not in the profile before. */
 bool profiles_observe(struct profiles *ps, struct str image_id, struct str image, const struct profile_seen *s,
                       int64_t now);
+/* The same for the network, for a folder written to, for the capabilities a program holds. */
+bool profiles_peer(struct profiles *ps, struct str image_id, struct str image, const struct profile_peer *s,
+                   int64_t now);
+bool profiles_folder(struct profiles *ps, struct str image_id, struct str image, struct str folder, int64_t now);
+bool profiles_capabilities(struct profiles *ps, struct str image_id, struct str image, uint64_t held, int64_t now);
 /* Write what changed (at most once a second each), and call fn once for each profile that has become stable, or, having
  * been so, saw something new (p->stable is false then). */
 void profiles_tick(struct profiles *ps, int64_t now, void (*fn)(void *ctx, const struct profile *p), void *ctx);
@@ -76,5 +96,17 @@ void profile_write(struct json_writer *w, const struct profile *p);
 int profile_read(struct arena *a, const struct json_value *v, struct profile *ret, struct err *e);
 /* A ContainerPolicy (YAML) that allows exactly this. */
 void profile_policy(struct buf *out, const struct profile *p, const char *mode);
+/* ---- profile_export.c: the same for others ---- */
+/* seccomp JSON for `docker run --security-opt seccomp=`: all calls but those that change the kernel, other processes or
+ * namespaces and that the capabilities held do not allow anyway. System calls are not learned one by one. */
+void profile_seccomp(struct buf *out, const struct profile *p);
+/* Kubernetes NetworkPolicy; selector: "app=web,tier=front", NULL: app=NAME of the image. */
+void profile_network_policy(struct buf *out, const struct profile *p, const char *selector);
+void profile_apparmor(struct buf *out, const struct profile *p);
+/* ---- profile_diff.c ---- */
+/* Everything that either allows: replicas of other hosts, or an image and its successor (whose identity it gets). */
+void profile_merge(struct arena *a, const struct profile *x, const struct profile *y, struct profile *ret);
+/* Lines "+ program /x", "- egress 10.0.0.1:443/tcp"; returns how many. */
+size_t profile_diff(struct buf *out, const struct profile *before, const struct profile *after);
 
 #endif
