@@ -23,6 +23,7 @@ static void usage(FILE *f)
         "       bulkhead intel delta A B --output FILE\n"
         "       bulkhead intel apply A DELTA --key KEY --output FILE\n"
         "       bulkhead intel publish --key KEY --to FOLDER FILE\n"
+        "       bulkhead intel rescan --inventories DIR [--key KEY] A B\n"
         "       bulkhead intel update --key KEY --output FILE [--ca FILE] URL...\n\n"
         "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their "
         "content,\n"
@@ -40,6 +41,8 @@ static void usage(FILE *f)
         "publish adds FILE to a folder that any static server can serve: base, deltas, index\n"
         "update  brings FILE up to date from such a folder, or from the next of its mirrors: a delta where there is\n"
         "        one; refuses what is older or has expired\n"
+        "rescan  what B says of stored scan reports that A did not (+), and no more (-): only reports with a package\n"
+        "        that changed are read. Exit 1 when there is a difference\n"
         "Keys are ed25519 in PEM, made with openssl:\n"
         "  openssl genpkey -algorithm ed25519 -out intel.key             --sign takes this one; keep it offline\n"
         "  openssl pkey -in intel.key -pubout -out intel.pub             --key takes this one\n",
@@ -59,7 +62,7 @@ static int wrong(const char *what)
 }
 
 struct options {
-    const char *feeds, *output, *sign, *key, *intel, *to, *ca;
+    const char *feeds, *output, *sign, *key, *intel, *to, *ca, *inventories;
     struct signature_terms terms;
     bool quiet, json;
     int exit; /* >= 0: stop here with it */
@@ -88,6 +91,7 @@ static struct options parse(int argc, char **argv)
                                           {"expires", required_argument, NULL, 'e'},
                                           {"to", required_argument, NULL, 't'},
                                           {"ca", required_argument, NULL, 'c'},
+                                          {"inventories", required_argument, NULL, 'I'},
                                           {0}};
     struct options o = {.exit = -1};
     for (int c; o.exit < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;)
@@ -118,6 +122,9 @@ static struct options parse(int argc, char **argv)
             break;
         case 'c':
             o.ca = optarg;
+            break;
+        case 'I':
+            o.inventories = optarg;
             break;
         case 'n':
             if (str_u64(str_c(optarg), &o.terms.serial) < 0 || !o.terms.serial)
@@ -381,6 +388,9 @@ int cmd_intel(int argc, char **argv)
     if (str_eqc(what, "publish"))
         return n != 1 || !o.to || !o.key ? wrong("publish needs --key KEY, --to FOLDER and one FILE")
                                          : intel_cmd_publish(rest[0], o.key, o.to);
+    if (str_eqc(what, "rescan"))
+        return n != 2 || !o.inventories ? wrong("rescan needs --inventories DIR and two databases")
+                                        : intel_cmd_rescan(o.inventories, rest[0], rest[1], o.key, o.quiet);
     if (str_eqc(what, "update"))
         return n < 1 || !o.output || !o.key ? wrong("update needs --key KEY, --output FILE and at least one URL")
                                             : intel_cmd_update(rest, (size_t)n, o.key, o.ca, o.output, o.quiet);

@@ -9,4 +9,6 @@ int intel_cmd_apply(const char *from, const char *delta, const char *key, const 
 int intel_cmd_publish(const char *db, const char *key, const char *folder);
 int intel_cmd_update(char **urls, size_t n, const char *key, const char *ca, const char *output, bool quiet);
 
+int intel_cmd_rescan(const char *folder, const char *from, const char *to, const char *key, bool quiet);
+
 #endif

@@ -111,3 +111,64 @@ describe("intel on its way", { skip: missing }, () => {
     assert.equal(r.code, 3);
   });
 });
+
+describe("stored reports and newer intel", { skip: missing }, () => {
+  const dir = tempDir(cleanup), stored = join(dir, "stored"), root = join(dir, "root");
+  const tracker = (fixed: Record<string, string>) =>
+    JSON.stringify({ zlib: Object.fromEntries(Object.entries(fixed).map(([id, version]) => [id, { description: id, releases: { bookworm: { status: "resolved", fixed_version: version, urgency: "high" } } }])) });
+
+  test("rescan reads only what changed; simulate says what newer intel would refuse; VEX and ignore files count", async () => {
+    for (const d of ["etc", "var/lib/dpkg"]) mkdirSync(join(root, d), { recursive: true });
+    writeFileSync(join(root, "etc/os-release"), 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n');
+    const status = (name: string, version: string) => `Package: ${name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: ${version}\n\n`;
+    mkdirSync(stored);
+    for (const [n, version] of ["1:1.2.11-1", "1:1.2.13-1", "1:1.2.14-1"].entries()) {
+      writeFileSync(join(root, "var/lib/dpkg/status"), status("zlib1g", version).replace("Version", "Source: zlib\nVersion") + status("other", "1"));
+      const r = await bulkhead(["scan", "--quiet", "--no-cache", "--format", "json", "--output", join(stored, `${n}.json`), `dir:${root}`]);
+      assert.equal(r.code, 0, r.stderr);
+    }
+    const db: string[] = [];
+    for (const [n, fixed] of [{ "CVE-2099-0001": "1:1.2.12-1" }, { "CVE-2099-0001": "1:1.2.12-1", "CVE-2099-0002": "1:1.2.14-1" }].entries()) {
+      mkdirSync(join(dir, `f${n}`));
+      writeFileSync(join(dir, `f${n}/tracker.json`), tracker(fixed as Record<string, string>));
+      db.push(join(dir, `${n}.db`));
+      assert.equal((await bulkhead(["intel", "build", "--quiet", "--feeds", join(dir, `f${n}`), "--output", db[n]!])).code, 0);
+    }
+    for (const first of [true, false]) {
+      const r = await bulkhead(["intel", "rescan", "--inventories", stored, db[0]!, db[1]!]);
+      assert.equal(r.code, 1, r.stderr);
+      const rows = r.stdout.trim().split("\n").map((l) => l.split("\t").slice(0, 4).join(" "));
+      assert.deepEqual(rows, ["+ CVE-2099-0002 high zlib1g 1:1.2.11-1", "+ CVE-2099-0002 high zlib1g 1:1.2.13-1"]);
+      assert.match(r.stderr, new RegExp(`3 reports, 3 concerned, ${first ? 3 : 0} read for the first time`));
+    }
+    const same = await bulkhead(["intel", "rescan", "--inventories", stored, db[0]!, db[0]!]);
+    assert.equal(same.code, 0);
+    assert.match(same.stderr, /0 concerned/);
+
+    const policy = join(dir, "p.yaml");
+    writeFileSync(policy, 'kind: ImagePolicy\nname: p\nselect: {images: ["*"]}\nrules: [{deny: vuln.severity >= high}]\n');
+    const simulated = await bulkhead(["policy", "simulate", "--inventories", stored, "--policy", policy, "--intel", db[1]!]);
+    assert.match(simulated.stdout, /3 images, 2 newly denied/);
+
+    const scan = (...more: string[]) => bulkhead(["scan", "--quiet", "--intel", db[1]!, "--fail-on", "high", "--format", "json", ...more, `report:${join(stored, "1.json")}`]);
+    assert.equal((await scan()).code, 1);
+    const vex = join(dir, "a.openvex.json"), ignore = join(dir, ".trivyignore");
+    writeFileSync(vex, JSON.stringify({ "@context": "https://openvex.dev/ns/v0.2.0", "@id": "x", author: "a", timestamp: "2026-01-01T00:00:00Z", version: 1, statements: [{ vulnerability: { name: "CVE-2099-0002" }, products: [{ "@id": "pkg:deb/debian/zlib1g" }], status: "not_affected", justification: "vulnerable_code_not_present" }] }));
+    const excused = await scan("--vex", vex);
+    assert.equal(excused.code, 0, excused.stderr);
+    const finding = JSON.parse(excused.stdout).findings.find((f: { id: string }) => f.id === "CVE-2099-0002");
+    assert.equal(finding.status, "not_affected");
+    assert.match(finding.vex, /vulnerable_code_not_present \(a\.openvex\.json\)/);
+    writeFileSync(ignore, "CVE-2099-0002 exp:2099-01-01\nCVE-1999-0001\n");
+    const ignored = await scan("--ignore", ignore);
+    assert.equal(ignored.code, 0, ignored.stderr);
+    assert.deepEqual(JSON.parse(ignored.stdout).suppressed.map((s: { id: string; by: string }) => [s.id, s.by]), [["CVE-2099-0002", ".trivyignore:1"]]);
+    assert.deepEqual(JSON.parse(ignored.stdout).stale, [".trivyignore:2: CVE-1999-0001 is about nothing in this image"]);
+    writeFileSync(ignore, "CVE-2099-0002 exp:2026-01-01\n");
+    assert.equal((await scan("--ignore", ignore)).code, 1);
+    const draft = await scan("--format", "openvex");
+    assert.equal(JSON.parse(draft.stdout).statements[0].action_statement, "update zlib1g to 1:1.2.14-1");
+    writeFileSync(vex, JSON.stringify(JSON.parse(draft.stdout)).replace('"affected"', '"not_affected"'));
+    assert.equal((await scan("--vex", vex)).code, 0);
+  });
+});
