@@ -6,7 +6,10 @@
 
 #include <fcntl.h>
 
-#define FIELD(id, name, type, arg, have, doc) [F_##id] = {name, EXPR_##type, doc, NULL, 0, EXPR_##arg},
+#define COST_YES                              0
+#define COST_NO                               0
+#define COST_LIVE                             1000 /* a file below /proc is opened */
+#define FIELD(id, name, type, arg, have, doc) [F_##id] = {name, EXPR_##type, doc, NULL, 0, EXPR_##arg, COST_##have},
 static const struct expr_field fields[] = {
 #include "detect/fields.tbl.h"
 };

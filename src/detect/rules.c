@@ -41,7 +41,7 @@ void detect_rules_free(struct detect_rules *rs)
     if (!rs)
         return;
     if (rs->set)
-        expr_set_done(rs->set);
+        expr_set_fini(rs->set);
     map_free(rs->macros);
     map_free(rs->lists);
     map_free(rs->by_name);

@@ -28,6 +28,18 @@ static struct str key_check(struct buf *b, const struct expr_check *c)
     return buf_str(b);
 }
 
+/* What a comparison costs, roughly, in units of one between two short texts. */
+static unsigned check_cost(const struct expr_set *set, const struct expr_check *c)
+{
+    static const unsigned by_op[] = {[EXPR_CONTAINS] = 2, [EXPR_ICONTAINS] = 8, [EXPR_BCONTAINS] = 2, [EXPR_GLOB] = 6,
+                                     [EXPR_IGLOB] = 8,    [EXPR_PMATCH] = 6,    [EXPR_REGEX] = 60};
+    unsigned op = c->op < sizeof(by_op) / sizeof(*by_op) ? by_op[c->op] : 0;
+    unsigned cost =
+        1 + op * (c->op == EXPR_REGEX || c->op == EXPR_IN ? 1 : (unsigned)(c->values_n < 100 ? c->values_n : 100));
+    cost *= c->type == EXPR_ANY || c->type == EXPR_LIST ? 4 : 1;
+    return cost + set->schema->fields[c->field].cost + (c->left || c->right ? 10 : 0);
+}
+
 static unsigned find_or_add(struct expr_set *set, struct buf *key, size_t *n)
 {
     if (!set->share || key->full)
@@ -142,7 +154,7 @@ static int parse_check(struct parser *p, unsigned *ret)
     c.op = o->op;
     if ((r = read_right_side(p, o, name, &c)) < 0)
         return r;
-    struct node n = {.kind = NODE_CHECK, .check = add_check(p->set, &c)};
+    struct node n = {.kind = NODE_CHECK, .check = add_check(p->set, &c), .cost = check_cost(p->set, &c)};
     *ret = add_node(p->set, &n);
     return 0;
 }
@@ -218,10 +230,25 @@ static int parse_not(struct parser *p, unsigned *ret)
     if (negate) {
         unsigned *kid = arena_new_of(p->a, unsigned);
         *kid = *ret;
-        struct node n = {.kind = NODE_NOT, .kids = kid, .n = 1};
+        struct node n = {.kind = NODE_NOT, .kids = kid, .n = 1, .cost = p->set->nodes[*ret].cost};
         *ret = add_node(p->set, &n);
     }
     return 0;
+}
+
+/* Cheap operands first: the order says nothing about the meaning, and most often the first one decides. Stable. */
+static unsigned cheap_first(const struct expr_set *set, unsigned *kids, size_t n)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned one = kids[i], cost = set->nodes[one].cost;
+        size_t at = i;
+        for (; at > 0 && set->nodes[kids[at - 1]].cost > cost; at--)
+            kids[at] = kids[at - 1];
+        kids[at] = one;
+        sum = sum + cost < 100000 ? sum + cost : 100000;
+    }
+    return sum;
 }
 
 /* Chains of one operator become one node, so a long rule is not a deep one. */
@@ -239,7 +266,7 @@ static int parse_chain(struct parser *p, const char *word, enum node_kind kind,
         kids[n++] = one;
         expr_skip_blanks(p);
     } while (expr_accept(p, word));
-    struct node node = {.kind = kind, .kids = kids, .n = n};
+    struct node node = {.kind = kind, .kids = kids, .n = n, .cost = cheap_first(p->set, kids, n)};
     *ret = n == 1 ? kids[0] : add_node(p->set, &node);
     return 0;
 }
@@ -287,6 +314,13 @@ void expr_set_done(struct expr_set *set)
 {
     map_free(set->shared);
     set->shared = NULL;
+}
+
+void expr_set_fini(struct expr_set *set)
+{
+    expr_set_done(set);
+    for (size_t i = 0; i < set->checks_n; i++)
+        expr_regex_free(&set->checks[i]);
 }
 
 size_t expr_set_checks(const struct expr_set *set)

@@ -60,6 +60,7 @@ struct expr_field {
     const char *const *names; /* EXPR_ENUM: members in ascending order */
     size_t names_n;
     enum expr_arg arg;
+    unsigned cost; /* of asking for it, 0: next to nothing; dear ones are asked last */
 };
 
 struct expr_schema {
@@ -150,6 +151,7 @@ struct expr_set *expr_set_new(struct arena *a, const struct expr_schema *schema,
 /* ret: what to evaluate. Errors as expr_compile(); one in a macro names it. On error the set is as useful as before. */
 int expr_set_add(struct expr_set *set, struct str text, unsigned *ret, struct err *e);
 void expr_set_done(struct expr_set *set); /* nothing will be added any more: frees what only the compiler needs */
+void expr_set_fini(struct expr_set *set); /* before its arena goes: what regex keep outside of it */
 size_t expr_set_checks(const struct expr_set *set);
 /* Calls fn for each comparison that the expression depends on, shared ones once. */
 void expr_set_each(const struct expr_set *set, unsigned root, void (*fn)(void *ctx, const struct expr_check *c),

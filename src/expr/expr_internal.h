@@ -12,6 +12,7 @@ struct node {
     const unsigned *kids; /* operands of and, or, not */
     size_t n;
     size_t check; /* NODE_CHECK: index */
+    unsigned cost;
 };
 
 struct expr_set {
@@ -80,6 +81,7 @@ const char *expr_type_words(enum expr_type t);
 int expr_read_operator(struct parser *p, const struct op_info **ret);
 int expr_read_value(struct parser *p, const char *name, struct expr_check *c);
 int expr_read_list(struct parser *p, const char *name, struct expr_check *c);
+void expr_regex_free(struct expr_check *c);
 int expr_prepare(struct parser *p, size_t at, struct expr_check *c); /* sort, hash, compile */
 int expr_str_order(const void *a, const void *b); /* struct expr_value by text, for qsort and bsearch */
 

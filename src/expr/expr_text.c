@@ -13,8 +13,11 @@ static int folded(int c)
 
 static bool icontains(struct str s, struct str needle)
 {
+    int first = needle.n ? folded((unsigned char)needle.p[0]) : 0;
+    if (!needle.n)
+        return true;
     for (size_t i = 0; i + needle.n <= s.n; i++)
-        if (str_ieq(str_sub(s, i, i + needle.n), needle))
+        if (folded((unsigned char)s.p[i]) == first && str_ieq(str_n(s.p + i, needle.n), needle))
             return true;
     return false;
 }

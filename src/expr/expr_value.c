@@ -273,6 +273,8 @@ static int compile_regex(struct parser *p, size_t at, struct expr_check *c)
         pcre2_get_error_message(code, (PCRE2_UCHAR *)what, sizeof(what));
         return expr_fail(p, at, EINVAL, "regex: %s at byte %zu", what, (size_t)where);
     }
+    if (p->set->share) /* many evaluations are to come; expr_set_fini() gives it back */
+        pcre2_jit_compile(c->regex, PCRE2_JIT_COMPLETE);
     return 0;
 }
 
@@ -302,10 +304,17 @@ int expr_prepare(struct parser *p, size_t at, struct expr_check *c)
     bool text = c->type == EXPR_STRING || c->type == EXPR_LIST || c->type == EXPR_ANY;
     if (c->op == EXPR_REGEX && !c->right)
         return compile_regex(p, at, c);
-    if (text && (c->op == EXPR_IN || c->op == EXPR_INTERSECTS)) {
+    if (text && c->values_n && (c->op == EXPR_IN || c->op == EXPR_INTERSECTS)) {
         qsort(c->values, c->values_n, sizeof(*c->values), expr_str_order);
         if (c->values_n > HASH_FROM)
             hash_values(p->a, c);
     }
     return 0;
+}
+
+void expr_regex_free(struct expr_check *c)
+{
+    if (c->regex)
+        pcre2_code_free(c->regex);
+    c->regex = NULL;
 }
