@@ -135,6 +135,7 @@ int console_open(const struct console_opts *o, struct console **ret, struct err 
     c->host = arena_cstr(c->a, str_c(host));
     c->config = config_new();
     c->judge = judge_new();
+    c->changed = outdated_new();
     c->ingest = ingest_new();
     c->limiter = limiter_new();
     const char *url =
@@ -224,6 +225,7 @@ void console_close(struct console *c)
     pki_close(c->pki);
     config_free(c->config);
     judge_free(c->judge);
+    outdated_free(c->changed);
     ingest_free(c->ingest);
     limiter_free(c->limiter);
     arena_free(c->a);

@@ -74,7 +74,8 @@ struct console {
     struct str nobody;  /* a hash for unknown users: checking them takes as long */
     atomic_int hashing; /* argon2id runs now */
     atomic_bool audit_broken;
-    atomic_bool outdated; /* verdicts: policy or intel changed */
+    atomic_bool outdated;     /* verdicts: policy changed, or intel came for the first time */
+    struct outdated *changed; /* what newer intel concerns; locked inside */
     struct metrics metrics;
 };
 
@@ -195,6 +196,11 @@ int ingest_own(struct console *c, struct event *ev, struct err *e); /* an event 
 
 /* ---- images ---- */
 void images_outdated(struct console *c); /* policy or intel changed: console_tick() judges all again */
+/* Newer intel: only those with a package that it says something else of. Takes the changes over. */
+struct intel_changes;
+void images_intel_changed(struct console *c, struct intel_changes *changes, struct str from, struct str to);
+struct outdated *outdated_new(void);
+void outdated_free(struct outdated *o);
 int images_reassess(struct console *c, struct err *e);
 
 #endif

@@ -1,5 +1,6 @@
 /* fleet: agents and their containers: what they say is in force, and what people see and do about it. */
 #include "base/limits.h"
+#include "base/map.h"
 #include "console/console.h"
 
 #define SILENT_AFTER 3 /* heartbeats */
@@ -145,16 +146,41 @@ static int seen(struct db *db, struct httpd_request *rq, int64_t lost, struct er
                        "sisis", principal_of(rq)->agent, time_now(), rq->peer, lost, rq->cert->serial);
 }
 
+/* 0: it does not run. */
+static int64_t running_since(const struct json_value *container)
+{
+    int64_t t;
+    if (!str_eqc(json_str(json_get(container, "state")), "running"))
+        return 0;
+    return time_parse(json_str(json_get(container, "started")), &t) == 0 && t > 0 ? t : time_now();
+}
+
+/* The images of the agent's containers. */
+static int images_running(struct db *db, struct arena *a, struct str agent, struct map *ret, struct err *e)
+{
+    struct db_rows q;
+    int r;
+    for (r = db_query(db, &q, e, "SELECT DISTINCT image_id FROM container WHERE agent = ?1", "s", agent); r > 0;
+         r = db_next(&q, e))
+        if (!db_null(&q, 0) && map_count(ret) < LIMIT_CONSOLE_CONTAINERS)
+            map_put(ret, db_copy(a, &q, 0), ret);
+    return r;
+}
+
 static int put_containers(struct db *db, struct httpd_request *rq, const struct json_value *list, struct err *e)
 {
     struct str agent = principal_of(rq)->agent;
+    _cleanup_(map_freep) struct map *ran = map_new(LIMIT_CONSOLE_CONTAINERS + 1);
     size_t n = 0;
-    int r = (int)db_run(db, e, "DELETE FROM container WHERE agent = ?1", "s", agent);
+    int r = images_running(db, rq->a, agent, ran, e);
+    if (r >= 0)
+        r = (int)db_run(db, e, "DELETE FROM container WHERE agent = ?1", "s", agent);
     JSON_EACH (list, it) {
         struct str id = json_str(json_get(it, "id")), name = json_str(json_get(it, "name")),
                    image = json_str(json_get(it, "image"));
         if (r < 0)
             break;
+        struct str image_id = json_str(json_get(it, "image_id"));
         if (++n > LIMIT_CONSOLE_CONTAINERS)
             return err_set(e, E2BIG, "more than %u containers", LIMIT_CONSOLE_CONTAINERS);
         if (id.n == 0 || id.n > 128)
@@ -165,8 +191,12 @@ static int put_containers(struct db *db, struct httpd_request *rq, const struct 
         if ((r = buf_check(&b, e)) < 0)
             return r;
         r = (int)db_run(db, e,
-                        "INSERT OR REPLACE INTO container(agent, id, name, image, body) VALUES(?1, ?2, ?3, ?4, ?5)",
-                        "sssss", agent, id, name.p ? name : STR(""), image.p ? image : STR(""), buf_str(&b));
+                        "INSERT OR REPLACE INTO container(agent, id, name, image, body, image_id, running_since) "
+                        "VALUES(?1, ?2, ?3, ?4, ?5, ?6, nullif(?7, 0))",
+                        "ssssssi", agent, id, name.p ? name : STR(""), image.p ? image : STR(""), buf_str(&b), image_id,
+                        running_since(it));
+        if (r >= 0 && image_id.n && !map_has(ran, image_id)) /* it runs from now on: a grace may begin, judge again */
+            r = (int)db_run(db, e, "UPDATE image SET valid_until = 0 WHERE id = ?1 AND allow = 0", "s", image_id);
     }
     return r;
 }

@@ -5,6 +5,7 @@
 #include "console/console.h"
 #include "console/judge.h"
 #include "format/digest.h"
+#include "scan/rescan.h"
 
 #include <zstd.h>
 
@@ -28,6 +29,49 @@ static int unpack(struct arena *a, struct str packed, int64_t size, struct str *
         return err_set(e, EBADMSG, "stored report: damaged");
     *ret = str_n(p, n);
     return 0;
+}
+
+struct outdated {
+    pthread_mutex_t lock;
+    bool set;
+    struct intel_changes changes;
+    char from[65], to[65]; /* intel revisions */
+};
+
+struct outdated *outdated_new(void)
+{
+    struct outdated *o = calloc(1, sizeof(*o));
+    if (!o)
+        abort();
+    pthread_mutex_init(&o->lock, NULL);
+    return o;
+}
+
+void outdated_free(struct outdated *o)
+{
+    if (!o)
+        return;
+    intel_changes_fini(&o->changes);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
+void images_intel_changed(struct console *c, struct intel_changes *changes, struct str from, struct str to)
+{
+    struct outdated *o = c->changed;
+    pthread_mutex_lock(&o->lock);
+    if (o->set || from.n > 64 || to.n > 64) { /* two steps at once */
+        intel_changes_fini(changes);
+        atomic_store(&c->outdated, true);
+    } else {
+        o->set = true;
+        o->changes = *changes;
+        *changes = (struct intel_changes){0};
+        memcpy(o->from, from.p, from.n);
+        memcpy(o->to, to.p, to.n);
+        o->from[from.n] = o->to[to.n] = 0;
+    }
+    pthread_mutex_unlock(&o->lock);
 }
 
 void images_outdated(struct console *c)
@@ -197,10 +241,22 @@ int agent_inventory(struct httpd_request *rq, struct httpd_answer *an, struct er
 struct incoming {
     struct str id, names[NAMES_MAX];
     size_t names_n;
-    struct str report, packed, verdict; /* rendered; p NULL: none */
+    struct str report, packed, verdict, keys; /* rendered; p NULL: none */
     bool allow;
     int64_t until;
 };
+
+/* Since when the image runs on any host; 0: nowhere. */
+static int running_since(struct db *db, struct str id, int64_t *ret, struct err *e)
+{
+    struct db_rows q;
+    *ret = 0;
+    int r = db_query(db, &q, e, "SELECT coalesce(min(running_since), 0) FROM container WHERE image_id = ?1", "s", id);
+    if (r > 0)
+        *ret = db_i64(&q, 0);
+    db_end(&q);
+    return r < 0 ? r : 0;
+}
 
 static int read_incoming(struct console *c, struct arena *a, const struct json_value *body, struct incoming *in,
                          struct err *e)
@@ -229,9 +285,17 @@ static int read_incoming(struct console *c, struct arena *a, const struct json_v
         inside = json_str(json_get(report, "image_id"));
     if (inside.n && !str_eq(inside, in->id))
         return err_set(e, EINVAL, "image_id: the report is about " STR_FMT, STR_ARG(inside));
-    int r = judge_report(c, a, report, in->names, in->names_n, &in->verdict, &in->allow, &in->until, e);
-    if (r < 0)
+    struct judged judged;
+    int64_t since = 0;
+    struct db *db = store_read(c->store);
+    int r = running_since(db, in->id, &since, e);
+    store_done(c->store, db);
+    if (r < 0 || (r = judge_report(c, a, report, in->names, in->names_n, since, &judged, e)) < 0)
         return err_wrap(e, "report");
+    in->verdict = judged.verdict;
+    in->allow = judged.allow;
+    in->until = judged.until;
+    in->keys = judged.keys;
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY * 2);
     struct json_writer w = JSON_WRITER(&b);
     json_w_value(&w, report);
@@ -250,9 +314,10 @@ static int put_image(struct db *db, const struct incoming *in, struct str source
         r = (int)db_run(
             db, e,
             "UPDATE image SET report = ?2, report_size = ?3, scanned = ?4, source = ?5, verdict = ?6, allow = ?7, "
-            "valid_until = ?8 WHERE id = ?1 AND (?5 NOT LIKE 'agent:%' OR source IS NULL OR source LIKE 'agent:%')",
-            "sbiissii", in->id, in->packed, (int64_t)in->report.n, now, source, in->verdict, (int64_t)in->allow,
-            in->until);
+            "valid_until = ?8, package_keys = ?9 WHERE id = ?1 AND (?5 NOT LIKE 'agent:%' OR source IS NULL OR source "
+            "LIKE 'agent:%')",
+            "sbiissiib", in->id, in->packed, (int64_t)in->report.n, now, source, in->verdict, (int64_t)in->allow,
+            in->until, in->keys);
     else if (r >= 0 && in->verdict.p)
         r = (int)db_run(
             db, e,
@@ -315,46 +380,82 @@ int agent_report(struct httpd_request *rq, struct httpd_answer *an, struct err *
 static int judge_again(struct console *c, struct str id, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(2 * (size_t)LIMIT_REQUEST_ARENA);
-    struct str names[NAMES_MAX], text, source, verdict;
+    struct str names[NAMES_MAX], text, source;
+    struct judged judged;
     struct json_value *report;
     struct db_rows q;
     struct db *db = store_read(c->store);
-    int64_t scanned, until;
+    int64_t scanned, since = 0;
     size_t n = 0;
-    bool allow;
     int r = load_report(db, a, id, &text, &scanned, &source, e);
     for (int more = r < 0 ? 0 : db_query(db, &q, e, "SELECT name FROM image_name WHERE image = ?1 LIMIT 256", "s", id);
          more > 0; more = db_next(&q, e))
         names[n++] = db_copy(a, &q, 0);
+    if (r >= 0)
+        r = running_since(db, id, &since, e);
     store_done(c->store, db);
     if (r < 0 || (r = json_parse(a, text, 0, &report, e)) < 0 ||
-        (r = judge_report(c, a, report, names, n, &verdict, &allow, &until, e)) < 0 ||
-        (r = store_write(c->store, &db, e)) < 0)
+        (r = judge_report(c, a, report, names, n, since, &judged, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
         return r;
     if ((r = (int)db_run(db, e,
-                         "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4 WHERE id = ?1 AND scanned = ?5",
-                         "ssiii", id, verdict, (int64_t)allow, until, scanned)) < 0)
+                         "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4, package_keys = ?6 WHERE id = ?1 "
+                         "AND scanned = ?5",
+                         "ssiiib", id, judged.verdict, (int64_t)judged.allow, judged.until, scanned, judged.keys)) < 0)
         return store_abort(c->store, r);
     return store_commit(c->store, e);
 }
 
-/* All of them when policy or intel changed, else those whose verdict has run out. */
+/* What is not concerned has the same verdict, now by the newer intel. */
+static int same_verdict(struct console *c, const struct str *ids, size_t n, const struct outdated *o, struct err *e)
+{
+    struct db *db;
+    int r = n ? store_write(c->store, &db, e) : 0;
+    if (r < 0 || !n)
+        return r;
+    for (size_t i = 0; i < n && r >= 0; i++)
+        r = (int)db_run(db, e, "UPDATE image SET verdict = replace(verdict, ?2, ?3) WHERE id = ?1", "szz", ids[i],
+                        o->from, o->to);
+    return r < 0 ? store_abort(c->store, r) : store_commit(c->store, e);
+}
+
+/* All of them when policy changed, those that newer intel concerns, and those whose verdict has run out. */
 int images_reassess(struct console *c, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(64u << 20);
     bool all = atomic_exchange(&c->outdated, false);
+    struct outdated step = {0};
+    struct str *same = NULL;
+    size_t same_n = 0, same_cap = 0;
+    pthread_mutex_lock(&c->changed->lock);
+    step.set = c->changed->set;
+    step.changes = c->changed->changes;
+    memcpy(step.from, c->changed->from, sizeof(step.from));
+    memcpy(step.to, c->changed->to, sizeof(step.to));
+    c->changed->set = false;
+    c->changed->changes = (struct intel_changes){0};
+    pthread_mutex_unlock(&c->changed->lock);
     struct str *ids = NULL;
     size_t n = 0, cap = 0;
     struct db_rows q;
     struct db *db = store_read(c->store);
     int r, failed = 0;
-    for (r = db_query(db, &q, e, "SELECT id FROM image WHERE report IS NOT NULL AND (?1 OR valid_until <= ?2)", "ii",
-                      (int64_t)all, time_now());
+    for (r = db_query(db, &q, e,
+                      "SELECT id, package_keys, valid_until <= ?2 FROM image WHERE report IS NOT NULL AND (?1 OR "
+                      "valid_until <= ?2)",
+                      "ii", (int64_t)(all || step.set), time_now());
          r > 0; r = db_next(&q, e)) {
+        if (!all && !db_i64(&q, 2) && !db_null(&q, 1) && !rescan_concerned(db_str(&q, 1), &step.changes)) {
+            same = arena_grow(a, same, same_n, &same_cap, sizeof(*same));
+            same[same_n++] = db_copy(a, &q, 0);
+            continue;
+        }
         ids = arena_grow(a, ids, n, &cap, sizeof(*ids));
         ids[n++] = db_copy(a, &q, 0);
     }
     store_done(c->store, db);
+    intel_changes_fini(&step.changes);
+    if (r >= 0)
+        r = same_verdict(c, same, same_n, &step, e);
     for (size_t i = 0; i < n && r >= 0; i++)
         if (judge_again(c, ids[i], e) < 0)
             failed = -e->code;

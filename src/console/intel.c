@@ -1,6 +1,6 @@
 /* intel: the advisory database that agents and verdicts use. STATE/intel.db, verified with the public key of
  * STATE/intel.pub before it takes the place of the old one; nothing unsigned and nothing older is taken. */
-#include "intel/intel.h"
+#include "intel/changes.h"
 
 #include "base/encode.h"
 #include "base/fs.h"
@@ -133,6 +133,8 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     }
     char *fresh = path_of(c, rq->a, arena_printf(rq->a, "intel.%s.new", ulid_make(time_now(), tag)));
     int r = copy_body(rq, fresh, e);
+    struct intel_changes changes = {0};
+    bool compared = false;
     if (r >= 0 && (r = intel_open(fresh, path_of(c, rq->a, "intel.pub"), 0, &in, e)) >= 0) {
         _cleanup_(intel_unrefp) struct intel *old = NULL;
         if (now.revision.n)
@@ -140,8 +142,10 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
         struct err stale = ERR_INIT;
         if (intel_supersedes(in, old, time_now(), &stale) < 0)
             r = refuse(an, 409, "older", e, "%s", stale.msg);
-        else
+        else {
+            compared = old && judge_changes(c, old, in, &changes, &stale) == 0;
             r = take(rq, fresh, path_of(c, rq->a, "intel.db"), in, e);
+        }
     } else if (r == -EKEYREJECTED) {
         an->status = 422; /* not 401: it is not the caller who failed to prove something */
         an->code = "bad_signature";
@@ -151,12 +155,16 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     if (r < 0) {
         struct err ignored = ERR_INIT;
         unlink(fresh);
+        intel_changes_fini(&changes);
         audit_one(rq, "intel.put", STR(""), "failed", audit_detail(rq->a, "error", str_c(e->msg)), &ignored);
         return r;
     }
     if ((r = judge_intel(c, e)) < 0 || (r = config_refresh(c, e)) < 0)
         return r;
-    images_outdated(c);
+    if (compared)
+        images_intel_changed(c, &changes, now.revision, intel_revision(in));
+    else
+        images_outdated(c);
     return answer_state(rq, an, e);
 }
 

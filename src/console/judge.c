@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "scan/assess.h"
+#include "scan/rescan.h"
 
 static const char *const kinds[POLICY_KINDS] = {"ImagePolicy", "ContainerPolicy", "AccessPolicy"};
 
@@ -95,8 +96,21 @@ int judge_intel(struct console *c, struct err *e)
     return 0;
 }
 
+int judge_changes(struct console *c, struct intel *old, struct intel *fresh, struct intel_changes *ret, struct err *e)
+{
+    const struct policy_doc *docs;
+    pthread_mutex_lock(&c->judge->lock);
+    _cleanup_(policy_set_unrefp) struct policy_set *set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
+    pthread_mutex_unlock(&c->judge->lock);
+    int flags = 0;
+    for (size_t i = 0, n = set ? policy_set_docs(set, &docs) : 0; i < n; i++)
+        if (docs[i].kind == POLICY_IMAGE && str_has(docs[i].text, STR("epss")))
+            flags = INTEL_CHANGES_SCORES;
+    return intel_changes(old, fresh, flags, ret, e);
+}
+
 int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
-                 size_t names_n, struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e)
+                 size_t names_n, int64_t running_since, struct judged *ret, struct err *e)
 {
     pthread_mutex_lock(&c->judge->lock);
     _cleanup_(policy_set_unrefp) struct policy_set *set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
@@ -112,14 +126,14 @@ int judge_report(struct console *c, struct arena *a, const struct json_value *re
                               .policy = set,
                               .now = time_now(),
                               .names = names_n ? names : NULL,
-                              .names_n = names_n};
+                              .names_n = names_n,
+                              .running = running_since > 0,
+                              .running_since = running_since};
     if ((r = assess(a, &in, &as, e)) < 0)
         return r;
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
     struct json_writer w = JSON_WRITER(&b);
     verdict_write(&w, &as.verdict);
-    *ret = arena_str(a, buf_str(&b));
-    *ret_allow = as.verdict.allow;
-    *ret_until = as.verdict.valid_until;
+    *ret = (struct judged){arena_str(a, buf_str(&b)), as.verdict.allow, as.verdict.valid_until, rescan_keys(a, &inv)};
     return buf_check(&b, e);
 }

@@ -5,6 +5,8 @@
 #include "console/console.h"
 #include "policy/policy.h"
 
+struct intel;
+
 /* Newest revisions that are not deleted: kind, name, revision, text, time, author. ?1: kind or NULL. */
 #define POLICIES_IN_FORCE                                                                                              \
     "SELECT p.kind, p.name, p.revision, p.text, p.time, p.author FROM policy p JOIN (SELECT kind, name, "              \
@@ -27,9 +29,19 @@ void judge_free(struct judge *g);
 int judge_policies(struct console *c, const struct policy_source *sources, size_t n, struct arena *a,
                    struct str *ret_revision, struct err *e); /* from now on */
 int judge_intel(struct console *c, struct err *e);           /* read STATE/intel.db again; none is fine */
-/* The verdict on a scan report, as JSON; *ret_allow, *ret_until as in it. */
+/* The verdict on a scan report, as JSON. */
+struct judged {
+    struct str verdict;
+    bool allow;
+    int64_t until;
+    struct str keys; /* of its packages (scan/rescan.h) */
+};
+/* running_since: since when the image runs somewhere, 0: it does not. */
 int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
-                 size_t names_n, struct str *ret, bool *ret_allow, int64_t *ret_until, struct err *e);
+                 size_t names_n, int64_t running_since, struct judged *ret, struct err *e);
+/* What the step from one database to another changes for the policies in force; for images_intel_changed(). */
+struct intel_changes;
+int judge_changes(struct console *c, struct intel *old, struct intel *fresh, struct intel_changes *ret, struct err *e);
 
 struct intel_state {
     struct str revision; /* empty: none */
