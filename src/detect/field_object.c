@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 
 static bool text(struct expr_value *v, struct str s)
 {
@@ -352,6 +353,12 @@ bool detect_get_arg(struct detect_subject *s, struct str arg, struct expr_value 
     if (either(arg, "uid", "euid"))
         return s->kind == KIND_credentials && s->new_uid >= 0 &&
                text(v, s->new_uid ? arena_strf(s->a, "%" PRId64, s->new_uid) : STR("root"));
+    if (s->kind == KIND_socket && (str_eqc(arg, "0") || str_eqc(arg, "domain")))
+        return text(v, s->family == AF_PACKET    ? STR("AF_PACKET")
+                       : s->family == AF_NETLINK ? STR("AF_NETLINK")
+                       : s->family == AF_INET    ? STR("AF_INET")
+                       : s->family == AF_INET6   ? STR("AF_INET6")
+                                                 : STR_NONE);
     if (either(arg, "addr", "tuple"))
         return on_socket(s) && text(v, socket_name(s));
     if (str_eqc(arg, "exe"))

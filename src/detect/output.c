@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <math.h>
 
 #define OUTPUT_MAX 16384u
@@ -82,7 +83,7 @@ struct detect_output *detect_output_compile(struct arena *a, struct str text,
 static struct str number_text(struct arena *a, double n)
 {
     if (n == floor(n) && fabs(n) < 9e15)
-        return arena_strf(a, "%.0f", n);
+        return arena_strf(a, "%" PRId64, (int64_t)n);
     return arena_strf(a, "%g", n);
 }
 

@@ -162,6 +162,10 @@ void expr_set_each(const struct expr_set *set, unsigned root, void (*fn)(void *c
 uint64_t expr_set_classes(const struct expr_set *set, unsigned root, uint64_t all,
                           bool (*fn)(void *ctx, const struct expr_check *c, uint64_t *holds), void *ctx);
 
+/* Does the expression hold only where the plain field `field` is one of some texts? Then these; NULL: it may hold
+ * elsewhere. */
+const struct expr_check *expr_set_required(const struct expr_set *set, unsigned root, unsigned field);
+
 /* Results for one subject. Of one thread; after the last expr_set_add(). */
 struct expr_memo;
 struct expr_memo *expr_memo_new(const struct expr_set *set);

@@ -273,3 +273,17 @@ uint64_t expr_set_classes(const struct expr_set *set, unsigned root, uint64_t al
 {
     return classes_of(set, root, all, fn, ctx).yes;
 }
+
+const struct expr_check *expr_set_required(const struct expr_set *set, unsigned root, unsigned field)
+{
+    const struct node *n = &set->nodes[root];
+    const struct expr_check *found = NULL;
+    if (n->kind == NODE_CHECK) {
+        const struct expr_check *c = &set->checks[n->check];
+        bool plain = c->field == field && !c->left && !c->right && !c->all && c->type == EXPR_STRING;
+        return plain && (c->op == EXPR_EQ || c->op == EXPR_IN) ? c : NULL;
+    }
+    for (size_t i = 0; n->kind == NODE_AND && i < n->n && !found; i++) /* as deep as the compiler allowed */
+        found = expr_set_required(set, n->kids[i], field);
+    return found;
+}
