@@ -23,6 +23,7 @@
 
 struct images;
 struct held;
+struct responder;
 struct detection;
 
 struct agent_engine {
@@ -39,6 +40,7 @@ struct agent {
     char sensor_error[1024];
     struct processes *tree;
     struct who *who;
+    struct responder *responder;
     struct profiles *profiles;
     struct containers *containers;
     struct watchers *watchers;
@@ -85,6 +87,14 @@ void observe_held(struct agent *g, bool all); /* let go what is known now or has
 void observe_loss(struct agent *g);
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */
 void held_free(struct held *h);
+
+/* ---- respond.c: what the policy wants done about an event, in a thread of its own, within a rate ---- */
+struct responder *responder_new(struct agent *g);
+void responder_free(struct responder *r); /* ends after what it is doing; NULL is fine */
+/* Ask about an event that was just told. first: first process of its container, 0 unknown. */
+void respond_event(struct agent *g, const struct container *c, const struct event *ev, int64_t first);
+int respond_main(int argc, char **argv);  /* bulkhead-agent respond */
+int evidence_main(int argc, char **argv); /* bulkhead-agent evidence */
 
 /* ---- engines.c ---- */
 void engines_message(struct agent *g, struct watch *m);

@@ -22,10 +22,12 @@ struct container_force {
     struct str policy;
     int64_t revision;
     enum policy_mode mode;
-    enum event_action action[CONTROL_sensor + 1]; /* by control */
-    bool learned;                                 /* process.allow is the learned profile */
-    bool no_profile;                              /* enforce or audit without a list and without a stable profile */
-    struct str *notices;                          /* what the kernel cannot hold */
+    enum event_action action[CONTROL_sensor + 1];    /* by control */
+    bool learned;                                    /* process.allow is the learned profile */
+    enum resource_action respond[POLICY_SEVERITIES]; /* by severity of the event */
+    bool respond_memory;
+    bool no_profile;     /* enforce or audit without a list and without a stable profile */
+    struct str *notices; /* what the kernel cannot hold */
     size_t notices_n;
 };
 

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "runtime/kernel_policy.h"
+#include "runtime/respond.h"
 
 #include <signal.h>
 
@@ -89,6 +90,7 @@ static void ended(struct agent *g, struct watch *m)
         return;
     c->running = false;
     if (m->kind == WATCH_REMOVED) {
+        respond_forget(g->config.state, m->s.id);
         containers_removed(g->containers, m->s.id, time_now());
     } else {
         char detail[64];

@@ -263,6 +263,8 @@ void force_container(struct agent *g, struct container *c)
     f->policy = arena_str(c->force_arena, p.name);
     f->revision = p.revision;
     f->mode = p.mode;
+    memcpy(f->respond, p.respond, sizeof(f->respond));
+    f->respond_memory = p.respond_memory;
     for (int k = 0; k < CONTROL_sensor; k++)
         f->action[k] = setting(&p, (enum event_control)k);
     struct kernel_policy_extra x = {.image_id = c->s.image_id,

@@ -72,6 +72,10 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && !strcmp(argv[1], "doctor"))
         return doctor_main(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "respond"))
+        return respond_main(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "evidence"))
+        return evidence_main(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "remove"))
         return remove_main(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "attest"))

@@ -134,7 +134,7 @@ void observe_explain(struct agent *g, struct arena *a, struct container *c, cons
         x.policy_revision = c->force.revision;
         x.learned = c->force.learned;
     }
-    struct bh_container first;
+    struct bh_container first = {0};
     *who = (struct who_event){0};
     if (ev->id.n && sensor_container(g->sensor, ev->id, &first, NULL) == 0)
         who_asks(g->who, a, g->tree, ev, &first, who);
@@ -161,6 +161,9 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
     if (ev->control != CONTROL_none)
         story_parents(a, g->tree, &out.process);
     journal_put(g->journal, &out);
+    struct bh_container first;
+    if (c)
+        respond_event(g, c, &out, sensor_container(g->sensor, c->s.id, &first, NULL) == 0 ? first.pid : 0);
 }
 
 static bool wanted(const struct agent *g, const struct sensor_event *ev)

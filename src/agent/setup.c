@@ -334,6 +334,7 @@ int setup_all(struct loop *l, struct err *e)
         return -EINVAL;
     force_all(g); /* also when the set was bad: the host default */
     tell_started(g);
+    g->responder = responder_new(g);
     g->images = images_new(g);
     processes_scan(g->tree);
     processes_each(g->tree, NULL, found, g);
@@ -364,6 +365,7 @@ void setup_undo(struct loop *l)
     if (g->journal)
         journal_flush(g->journal);
     uplink_stop(g->uplink);
+    responder_free(g->responder);
     images_free(g->images);
     held_free(g->held);
     detection_free(g->detection);

@@ -114,6 +114,8 @@ struct resource_limit {
     enum resource_action action;
 };
 
+#define POLICY_SEVERITIES 5 /* EVENT_SEVERITY */
+
 /* Every setting off/alert/block: X(name, section, key). Names are those of CONTROL_* and BH_CONTROL_*. */
 #define POLICY_ACTIONS(X)                                                                                              \
     X(drift, process, drift)                                                                                           \
@@ -165,6 +167,8 @@ struct container_policy {
     struct str *isolation_allow; /* other containers that may be reached all the same: names, or KEY=VALUE of a label */
     size_t isolation_allow_n;
     struct resource_limit limits[RESOURCES];
+    enum resource_action respond[POLICY_SEVERITIES]; /* by enum event_severity; ALERT: nothing is done */
+    bool respond_memory;                             /* evidence with the offender's memory */
 };
 /* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control
  * `block` in MODE_AUDIT (so it alerts and says what it would have done), scripts `alert`, no lists. */

@@ -180,16 +180,23 @@ static int read_files(struct reading *r, const struct yml *v, struct container_d
     return rc;
 }
 
-static int read_respond(struct reading *r, const struct yml *v)
+/* What is done to a container on an event of this severity. */
+static int read_respond(struct reading *r, const struct yml *v, struct container_doc *p)
 {
-    static const char *const severities[] = {"info", "low", "medium", "high", "critical", NULL};
-    static const char *const responses[] = {"off", "alert", "throttle", "freeze", "isolate", "stop", "kill", NULL};
-    int rc = read_map(r, v, "respond", severities), choice;
-    for (const struct yml *it = v->first; rc == 0 && it; it = it->next) {
+    static const char *const known[] = {"info", "low", "medium", "high", "critical", "evidence", NULL};
+    static const char *const responses[] = {"off", "alert", "throttle", "isolate", "freeze", "stop", "kill", NULL};
+    static const char *const evidence[] = {"files", "memory", NULL};
+    int rc = v ? read_map(r, v, "respond", known) : 0, choice;
+    for (int i = 0; v && rc == 0 && i < POLICY_SEVERITIES; i++) {
         char at[40];
-        snprintf(at, sizeof(at), "respond.%.*s", (int)it->key.n, it->key.p);
-        rc = read_choice(r, it, at, responses, &choice);
+        const struct yml *it = yml_get(v, known[i]);
+        snprintf(at, sizeof(at), "respond.%s", known[i]);
+        if (it && (rc = read_choice(r, it, at, responses, &choice)) == 0)
+            p->respond[i] = choice ? (enum resource_action)(choice - 1) : RESOURCE_ALERT;
     }
+    const struct yml *with = v ? yml_get(v, "evidence") : NULL;
+    if (rc == 0 && with && (rc = read_choice(r, with, "respond.evidence", evidence, &choice)) == 0)
+        p->respond_memory = choice == 1;
     return rc;
 }
 
@@ -215,7 +222,7 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
     const struct {
         const char *section;
         int (*read)(struct reading *r, const struct yml *v);
-    } later[] = {{"syscalls", read_syscalls}, {"respond", read_respond}};
+    } later[] = {{"syscalls", read_syscalls}};
     int rc = read_map(r, doc, "ContainerPolicy", known), mode = MODE_AUDIT;
     if (rc < 0)
         return rc;
@@ -232,7 +239,7 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
         (rc = read_actions(r, yml_get(doc, "network"), "network", p)) < 0 ||
         (rc = read_actions(r, yml_get(doc, "isolation"), "isolation", p)) < 0 ||
         (rc = yml_get(doc, "files") ? read_files(r, yml_get(doc, "files"), p) : 0) < 0 ||
-        (rc = policy_network_read(r, doc, p)) < 0)
+        (rc = policy_network_read(r, doc, p)) < 0 || (rc = read_respond(r, yml_get(doc, "respond"), p)) < 0)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
         const struct yml *v = yml_get(doc, later[i].section);
@@ -348,6 +355,9 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
         if (d->capabilities.given)
             intersect(a, &sum.capabilities, &d->capabilities);
         policy_network_add(a, &sum, d, matched == 1);
+        for (int k = 0; k < POLICY_SEVERITIES; k++)
+            sum.respond[k] = d->respond[k] > sum.respond[k] ? d->respond[k] : sum.respond[k];
+        sum.respond_memory |= d->respond_memory;
         add_up(a, &sum.deny, &d->deny);
         add_up(a, &sum.files_deny, &d->files_deny);
         add_up(a, &sum.files_read_only, &d->files_read_only);
@@ -385,5 +395,7 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     p.capabilities_n = sum.capabilities.n;
     p.has_capabilities = sum.capabilities.given;
     policy_network_effective(&sum, &p);
+    memcpy(p.respond, sum.respond, sizeof(p.respond));
+    p.respond_memory = sum.respond_memory;
     *ret = p;
 }

@@ -73,6 +73,8 @@ struct container_doc {
     struct side_doc egress, ingress;
     struct strs isolation_allow;
     struct resource_limit limits[RESOURCES];
+    enum resource_action respond[POLICY_SEVERITIES];
+    bool respond_memory;
 };
 
 struct policy_set {
