@@ -17,7 +17,7 @@ _bulkhead() {
         policy:policy) COMPREPLY=($(compgen -W "check plan apply simulate promote" -- "$cur")) ;;
         profile:profile) COMPREPLY=($(compgen -W "list show export diff merge propose" -- "$cur")) ;;
         rules:rules) COMPREPLY=($(compgen -W "check list show test fields" -- "$cur")) ;;
-        intel:intel) COMPREPLY=($(compgen -W "build verify info diff show" -- "$cur")) ;;
+        intel:intel) COMPREPLY=($(compgen -W "build verify info diff show delta apply publish update rescan" -- "$cur")) ;;
         attestation:attestation) COMPREPLY=($(compgen -W "verify" -- "$cur")) ;;
         version:version) COMPREPLY=($(compgen -W "compare" -- "$cur")) ;;
     esac
