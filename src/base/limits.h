@@ -31,10 +31,11 @@
 
 /* images */
 #define LIMIT_TAR_PATH          4096u
-#define LIMIT_TAR_EXTENSION     (1u << 20)   /* PAX header or GNU long name; as Go's reader */
-#define LIMIT_ZSTD_WINDOW_LOG   27           /* 128 MiB, the decoder's own default */
-#define LIMIT_SCAN_DOCUMENT     (8u << 20)   /* index, manifest or config JSON */
-#define LIMIT_SCAN_DOCUMENTS    (64u << 20)  /* all of an archive's, held until the manifest is known */
+#define LIMIT_TAR_EXTENSION     (1u << 20)  /* PAX header or GNU long name; as Go's reader */
+#define LIMIT_ZSTD_WINDOW_LOG   27          /* 128 MiB, the decoder's own default */
+#define LIMIT_SCAN_DOCUMENT     (8u << 20)  /* index, manifest or config JSON */
+#define LIMIT_SCAN_DOCUMENTS    (64u << 20) /* all of an archive's, held until the manifest is known */
+#define LIMIT_SCAN_SBOM         (256u << 20)
 #define LIMIT_SCAN_FILE         (128u << 20) /* a package database or other file that an analyzer holds */
 #define LIMIT_SCAN_BINARY       (32u << 20)  /* a program up to this size is held whole */
 #define LIMIT_SCAN_NESTED       5u           /* archives in archives (jars in wars) */

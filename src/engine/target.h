@@ -1,27 +1,42 @@
 /* target: what a user may name for a scan, `bulkhead scan TARGET`.
  *
- *     archive:FILE   oci:DIR[:TAG]   docker:REF   dir:PATH   a bare NAME (the local Docker engine)
+ *     registry:REF   docker:REF   podman:REF   containerd:REF
+ *     archive:FILE[:NAME:TAG]   oci:DIR[:TAG]   dir:PATH   sbom:FILE
+ *     a bare NAME: the local engines in this order, then the registry
  *
- * archive:- is standard input.
- *
- * registry: podman: containerd: sbom: are known prefixes of the contract that this version answers with -ENOTSUP.
+ * archive:- and sbom:- are standard input.
  */
 #ifndef BULKHEAD_ENGINE_TARGET_H
 #define BULKHEAD_ENGINE_TARGET_H
 
-#include "base/arena.h"
-#include "base/err.h"
+#include "engine/image_ref.h"
 
-enum target_kind { TARGET_ARCHIVE, TARGET_OCI, TARGET_DOCKER, TARGET_DIR };
+/* TARGET(ID, prefix) */
+#define TARGETS(X)                                                                                                     \
+    X(DOCKER, "docker:")                                                                                               \
+    X(PODMAN, "podman:")                                                                                               \
+    X(CONTAINERD, "containerd:")                                                                                       \
+    X(REGISTRY, "registry:")                                                                                           \
+    X(ARCHIVE, "archive:")                                                                                             \
+    X(OCI, "oci:")                                                                                                     \
+    X(DIR, "dir:")                                                                                                     \
+    X(SBOM, "sbom:")
+
+enum target_kind {
+#define X(id, prefix) TARGET_##id,
+    TARGETS(X)
+#undef X
+        TARGET_ANY /* no prefix was given */
+};
 
 struct target {
     enum target_kind kind;
-    bool bare;        /* no prefix was given */
-    struct str text;  /* as given */
-    const char *path; /* of archive, oci, dir */
-    struct str ref;   /* docker: reference; oci: tag, empty without */
+    struct str text;        /* as given */
+    const char *path;       /* of archive, oci, dir, sbom */
+    struct str ref;         /* engines: reference; oci, archive: tag, empty without */
+    struct image_ref image; /* registry; of any: host empty when it cannot be in a registry (an id) */
 };
 
-int target_parse(struct arena *a, const char *text, struct target *ret, struct err *e); /* -EINVAL, -ENOTSUP */
+int target_parse(struct arena *a, const char *text, struct target *ret, struct err *e); /* -EINVAL */
 
 #endif

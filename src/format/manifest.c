@@ -100,11 +100,16 @@ static bool named(const struct oci_descriptor *d, struct str tag)
     return tag.n == 0 || str_eq(d->ref_name, tag) || str_eq(d->image_name, tag);
 }
 
-static bool fits(const struct oci_descriptor *d)
+static bool fits(const struct oci_descriptor *d, struct str platform)
 {
-    if (d->arch.n == 0)
+    struct str os = STR("linux"), arch = str_c(oci_machine()), variant = STR(""), rest;
+    if (platform.n) {
+        str_split(platform, '/', &os, &rest);
+        str_split(rest, '/', &arch, &variant);
+    } else if (d->arch.n == 0) {
         return true;
-    return str_eqc(d->os, "linux") && str_eqc(d->arch, oci_machine());
+    }
+    return str_eq(d->os, os) && str_eq(d->arch, arch) && (variant.n == 0 || str_eq(d->variant, variant));
 }
 
 static int refuse(const struct oci_document *index, int code, const char *why, struct err *e)
@@ -121,7 +126,8 @@ static int refuse(const struct oci_document *index, int code, const char *why, s
     return err_set(e, code, "%s; it holds %zu: %s", why, index->entries_n, list);
 }
 
-int oci_choose(const struct oci_document *index, struct str tag, const struct oci_descriptor **ret, struct err *e)
+int oci_choose(const struct oci_document *index, struct str tag, struct str platform, const struct oci_descriptor **ret,
+               struct err *e)
 {
     const struct oci_descriptor *fit = NULL, *any = NULL;
     size_t fits_n = 0, any_n = 0;
@@ -132,14 +138,14 @@ int oci_choose(const struct oci_document *index, struct str tag, const struct oc
         if (!any || !str_eq(any->digest, d->digest))
             any_n++;
         any = d;
-        if (!fits(d) || (fit && str_eq(fit->digest, d->digest)))
+        if (!fits(d, platform) || (fit && str_eq(fit->digest, d->digest)))
             continue;
         fit = d;
         fits_n++;
     }
     if (fits_n > 1)
         return refuse(index, EEXIST, "the index holds several images, name one by its tag", e);
-    if (fits_n == 0 && any_n != 1)
+    if (fits_n == 0 && (any_n != 1 || platform.n))
         return refuse(index, ENOENT,
                       any_n ? "the index holds no image for this platform" : "no such image in the index", e);
     *ret = fits_n ? fit : any;

@@ -28,10 +28,11 @@ struct oci_document {
 /* Index or manifest, told by its members. -EBADMSG, -ENOTSUP for Docker schema 1. */
 int oci_parse(struct arena *a, struct str text, struct oci_document *ret, struct err *e);
 
-/* The manifest of an index to follow: the one whose ref_name or image_name is `tag` (empty: any), for this machine's
- * platform or without one; a lone entry is taken whatever its platform. -ENOENT, -EEXIST when several fit; the message
- * lists what there is. */
-int oci_choose(const struct oci_document *index, struct str tag, const struct oci_descriptor **ret, struct err *e);
+/* The manifest of an index to follow: the one whose ref_name or image_name is `tag` (empty: any), for this
+ * platform ("os/arch[/variant]", empty: this machine's) or without one; a lone entry is taken whatever its platform.
+ * -ENOENT, -EEXIST when several fit; the message lists what there is. */
+int oci_choose(const struct oci_document *index, struct str tag, struct str platform, const struct oci_descriptor **ret,
+               struct err *e);
 
 struct docker_archive_image {
     struct str config; /* path of the config in the archive */

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     size_t count;
     struct err e = ERR_INIT;
     if (oci_parse(a, str_n((const char *)p, n), &d, &e) == 0 && d.index)
-        oci_choose(&d, STR("latest"), &next, &e);
+        oci_choose(&d, STR("latest"), STR(""), &next, &e);
     docker_archive_parse(a, str_n((const char *)p, n), &list, &count, &e);
     arena_free(a);
     return 0;

@@ -70,7 +70,7 @@ static int choose(const char *list, const char *tag, char *first)
     struct err e = ERR_INIT;
     const struct oci_descriptor *next;
     assert_int_equal(oci_parse(a, arena_strf(a, "{\"manifests\":[%s]}", list), &d, &e), 0);
-    int r = oci_choose(&d, str_c(tag), &next, &e);
+    int r = oci_choose(&d, str_c(tag), STR(""), &next, &e);
     *first = r < 0 ? 0 : next->digest.p[7];
     return r;
 }

@@ -417,3 +417,16 @@ int tar_clean(struct arena *a, struct str name, struct str *ret)
     *ret = str_n(out, n);
     return 0;
 }
+
+uint64_t tar_skip(struct tar *t)
+{
+    if (t->state == DATA && t->wanted)
+        return 0;
+    uint64_t n = t->state == DATA ? t->left + t->padding : t->state == PADDING ? t->padding : 0;
+    if (n) {
+        t->left = t->padding = 0;
+        t->state = HEADER;
+        t->offset += n;
+    }
+    return n;
+}

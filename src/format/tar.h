@@ -56,6 +56,8 @@ void tar_freep(struct tar **t);
 int tar_feed(struct tar *t, const void *p, size_t n, struct err *e);
 int tar_finish(struct tar *t, struct err *e); /* -EBADMSG when the stream ended inside an entry */
 uint64_t tar_entries(const struct tar *t);
+/* For those who can seek: bytes of unwanted content that need not be fed; the reader goes on behind them. */
+uint64_t tar_skip(struct tar *t);
 bool tar_ended(const struct tar *t); /* the end mark was seen */
 
 /* Does this block (512 bytes) start a tar archive? By checksum, so it is never wrong for text or JSON. */

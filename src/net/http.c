@@ -21,6 +21,7 @@ struct http {
     CURLM *multi;
     CURL *easy;
     char *unix_socket;
+    bool system_ca;
     int ca, cert, key; /* memfds: GnuTLS-flavoured libcurl takes no blobs, only file names; -1 none */
     int64_t connect_timeout, idle_timeout, total_timeout;
     atomic_bool cancelled;
@@ -40,7 +41,7 @@ struct run {
     int64_t moved; /* when a byte last moved */
     int code;      /* negative: a callback ended the request; err holds why */
     struct err err;
-    bool is_error, truncated;
+    bool is_error, begun;
 };
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -109,6 +110,7 @@ int http_open(const struct http_opts *opts, struct http **ret, struct err *e)
     if (!h)
         abort();
     h->ca = h->cert = h->key = -1;
+    h->system_ca = opts->system_ca;
     h->connect_timeout = opts->connect_timeout ? opts->connect_timeout : CONNECT_TIMEOUT;
     h->idle_timeout = opts->idle_timeout ? opts->idle_timeout : IDLE_TIMEOUT;
     h->total_timeout = opts->total_timeout ? opts->total_timeout : TIME_NEVER;
@@ -167,6 +169,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
     if (run->is_error) { /* what does not fit of an error's body is not needed */
         buf_put(&run->body, p, n < run->body.max - run->body.n ? n : run->body.max - run->body.n);
         return n;
+    }
+    if (run->q->begin && !run->begun) {
+        run->begun = true;
+        if ((run->code = run->q->begin(run->q->sink_ctx, &run->s, &run->err)) < 0)
+            return 0;
     }
     if ((run->got += n) > run->max) {
         run->code = err_set(&run->err, E2BIG, "the answer is over the limit of %" PRIu64 " bytes", run->max);
@@ -325,7 +332,8 @@ static void set_options(struct http *h, struct run *run, struct curl_slist *head
     if (h->ca >= 0) {
         snprintf(path, sizeof(path), "/proc/self/fd/%d", h->ca);
         curl_easy_setopt(c, CURLOPT_CAINFO, path);
-        curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* else the system store is trusted as well */
+        if (!h->system_ca)
+            curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* else the system store is trusted as well */
     }
     if (h->cert >= 0) {
         snprintf(path, sizeof(path), "/proc/self/fd/%d", h->cert);
@@ -469,6 +477,9 @@ static struct str own_words(struct arena *a, struct str body)
         static const char *const members[] = {"message", "error", "detail"};
         for (size_t i = 0; i < ARRAY_LEN(members) && !line.n; i++)
             line = json_str(json_get(v, members[i]));
+        const struct json_value *errors = json_get(v, "errors"); /* registries: {"errors": [{"message": ...}]} */
+        if (!line.n && errors && errors->type == JSON_ARRAY)
+            line = json_str(json_get(errors->first, "message"));
         for (size_t i = 0; i < ARRAY_LEN(members) && !line.n; i++) /* {"error": {"message": ...}} */
             line = json_str(json_get(json_get(v, members[i]), "message"));
         return line;

@@ -33,6 +33,7 @@ struct http_opts {
     const char *ca_file;     /* the same from a file; read when the client is opened */
     struct str cert, key;    /* PEM of the client certificate (with chain) and key */
     const char *cert_file, *key_file;
+    bool system_ca;          /* with a CA given: trust the system store as well */
     int64_t connect_timeout; /* microseconds; 0: 10 s */
     int64_t idle_timeout;    /* no byte moved in either direction for so long; 0: 60 s, TIME_NEVER: none */
     int64_t total_timeout;   /* whole request; 0 or TIME_NEVER: none */
@@ -48,6 +49,8 @@ typedef int http_sink_fn(void *ctx, const void *p, size_t n, struct err *e);
 /* Give up to n bytes of the request's body; 0 at the end, <0 ends the request. */
 typedef ssize_t http_read_fn(void *ctx, void *p, size_t n, struct err *e);
 
+struct http_response;
+
 struct http_request {
     const char *method; /* NULL: GET, or POST when there is a body */
     const char *url;    /* http:// only together with unix_socket or a loopback address */
@@ -57,8 +60,11 @@ struct http_request {
     http_read_fn *read; /* or streamed */
     int64_t read_size;  /* bytes that read will give; -1: unknown, sent chunked */
     void *read_ctx;
-    http_sink_fn *sink; /* NULL: collected in the arena */
-    void *sink_ctx;
+    /* Called once when status and headers of a 2xx answer are known, before its first byte; <0 ends the request. NULL.
+     */
+    int (*begin)(void *ctx, const struct http_response *s, struct err *e);
+    http_sink_fn *sink;    /* NULL: collected in the arena */
+    void *sink_ctx;        /* also of begin */
     uint64_t max_body;     /* cap on the answer; 0: LIMIT_HTTP_BODY, UINT64_MAX: none (only with a sink) */
     int64_t idle_timeout;  /* 0: the client's */
     int64_t total_timeout; /* 0: the client's */

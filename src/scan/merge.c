@@ -115,6 +115,11 @@ static const struct slot *find(const struct merge *m, const char *path)
 /* etc/os-release first, as os-release(5) says; it usually is a link to the other. */
 static void operating_system(struct merge *m, struct inventory *inv)
 {
+    const struct slot *sbom = find(m, SBOM_PATH);
+    if (sbom && sbom->file->os.id.n) {
+        inv->os = sbom->file->os;
+        return;
+    }
     const struct slot *etc = find(m, "etc/os-release"), *usr = find(m, "usr/lib/os-release");
     const struct slot *old = find(m, "etc/redhat-release");
     if (etc && etc->file->link.n == 0)
@@ -159,7 +164,8 @@ static void collect(struct merge *m, struct inventory *inv)
         for (size_t k = 0; k < s->file->packages_n; k++) {
             struct package *p = &inv->packages[inv->packages_n++];
             *p = s->file->packages[k];
-            if (!inside_of(p->path, s->path)) /* a hard link to the file that was read */
+            if (!inside_of(p->path, s->path) &&
+                !(p->path.n && str_eqc(s->path, SBOM_PATH))) /* a hard link to the file that was read */
                 p->path = s->path;
             p->layer = s->origins ? s->origins[k] : s->layer;
         }

@@ -9,6 +9,8 @@
 #include "scan/layer.h"
 
 /* Fills os, packages (sorted), problems and incomplete of the inventory. The result borrows from the records. */
+#define SBOM_PATH "sbom" /* of the record of a bill of materials */
+
 void merge_layers(struct arena *a, const struct layer_record *layers, size_t n, struct inventory *inv);
 
 void inventory_problem(struct arena *a, struct inventory *inv, struct str text); /* also makes it incomplete */

@@ -1,48 +1,36 @@
-#include "scan/scan.h"
+#include "scan/scan_internal.h"
 
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/time.h"
-#include "engine/docker.h"
-#include "engine/target.h"
 #include "format/digest.h"
 #include "scan/cache.h"
 #include "scan/check.h"
 #include "scan/image_config.h"
 #include "scan/issue.h"
 #include "scan/merge.h"
-#include "scan/worker.h"
+#define JAIL_MEMORY   (UINT64_C(3) << 30)
+#define THREADS_MOST  4u
+#define THREAD_MEMORY (UINT64_C(64) << 20) /* of the budget, for one layer under way */
+#define MEMORY_BUDGET (UINT64_C(256) << 20)
 
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/stat.h>
+bool scan_is_image(const struct scan *s)
+{
+    return s->worker.kind != WORKER_DIR && s->worker.kind != WORKER_SBOM;
+}
 
-#define JAIL_MEMORY (UINT64_C(3) << 30)
+unsigned scan_threads(const struct scan_opts *o)
+{
+    if (o->probes.clamd) /* one connection */
+        return 1;
+    uint64_t memory = o->memory ? o->memory : MEMORY_BUDGET, n = memory / THREAD_MEMORY;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    n = n > THREADS_MOST ? THREADS_MOST : n;
+    return cpus < 1 || n < 1 ? 1 : n > (uint64_t)cpus ? (unsigned)cpus : (unsigned)n;
+}
 
-struct scan {
-    struct arena *a;
-    const struct scan_opts *o;
-    struct worker worker;
-    struct buf line; /* output of the worker up to the next newline */
-    uint64_t progress;
-    int answer; /* write end */
-    bool has_image;
-    struct str image_id, digest;
-    struct inventory *inv;
-    struct str *diff_ids; /* what the image's config promises */
-    size_t diff_ids_n;
-    struct layer_record *records;
-    size_t records_n, records_max;
-    size_t packages_n; /* in all records */
-    struct str *history;
-    size_t history_n;
-    struct finding *issues; /* of the config */
-    size_t issues_n;
-};
-
-static int image_read(struct scan *s, const struct json_value *v, struct err *e)
+int scan_image_read(struct scan *s, const struct json_value *v, struct err *e)
 {
     const struct json_value *layers = json_get(v, "layers");
     struct inventory *inv = s->inv;
@@ -59,7 +47,8 @@ static int image_read(struct scan *s, const struct json_value *v, struct err *e)
     s->diff_ids = arena_array(s->a, layers->count, sizeof(struct str));
     inv->layers = arena_array(s->a, layers->count, sizeof(*inv->layers));
     s->records = arena_array(s->a, layers->count, sizeof(*s->records));
-    s->records_max = layers->count;
+    s->have = arena_array(s->a, layers->count, sizeof(bool));
+    s->records_n = layers->count;
     JSON_EACH (layers, it) {
         struct inventory_layer *l = &inv->layers[s->diff_ids_n];
         l->diff_id = json_str(json_get(it, "diff_id"));
@@ -78,18 +67,20 @@ static int record_add(struct scan *s, const struct json_value *v, struct err *e)
     int r = layer_record_read(s->a, v, &rec, e);
     if (r < 0)
         return r;
-    if (s->worker.kind == WORKER_DIR && s->records_n == 0) {
+    if (!scan_is_image(s) && s->records_n == 0) {
         s->records = arena_new_of(s->a, struct layer_record);
-        s->records_max = 1;
+        s->have = arena_new_of(s->a, bool);
+        s->records_n = 1;
     }
-    if (s->records_n >= s->records_max ||
-        (s->worker.kind != WORKER_DIR && (!rec.tar || !str_eq(rec.diff_id, s->diff_ids[s->records_n]))))
+    if (s->at >= s->records_n || s->have[s->at] ||
+        (scan_is_image(s) && (!rec.tar || !str_eq(rec.diff_id, s->diff_ids[s->at]))))
         return err_set(e, EBADMSG, "worker: a layer that was not asked for");
     for (size_t i = 0; i < rec.files_n; i++)
         s->packages_n += rec.files[i].packages_n;
     if (s->packages_n > LIMIT_SCAN_PACKAGES)
         return err_set(e, E2BIG, "more than %u package records", LIMIT_SCAN_PACKAGES);
-    s->records[s->records_n++] = rec;
+    s->records[s->at] = rec;
+    s->have[s->at] = true;
     return 0;
 }
 
@@ -126,19 +117,29 @@ static int line_take(struct scan *s, struct str line, struct err *e)
             s->o->progress(s->o->progress_ctx, s->progress);
         return 0;
     }
-    if (str_eqc(it->key, "image") && !s->has_image && s->worker.kind != WORKER_DIR)
-        return image_read(s, it, e);
-    if (str_eqc(it->key, "want") && s->has_image && s->answer >= 0 && s->records_n < s->diff_ids_n &&
-        str_eq(json_str(it), s->diff_ids[s->records_n])) {
+    if (str_eqc(it->key, "image") && !s->has_image && scan_is_image(s))
+        return scan_image_read(s, it, e);
+    if (str_eqc(it->key, "at")) {
+        s->at = (size_t)json_i64(it, INT64_MAX);
+        return 0;
+    }
+    if (str_eqc(it->key, "root") && digest_valid(json_str(it))) {
+        s->root = json_str(it);
+        return 0;
+    }
+    if (str_eqc(it->key, "fetch") && s->lanes)
+        return lanes_request(s->lanes, it, e);
+    if (str_eqc(it->key, "want") && s->answer >= 0 && s->at < s->diff_ids_n && !s->have[s->at] &&
+        str_eq(json_str(it), s->diff_ids[s->at])) {
         char c = record_cached(s, json_str(it)) == 0 ? WORKER_KNOWN : WORKER_READ;
         return fs_write_all(s->answer, &c, 1, e);
     }
-    if (str_eqc(it->key, "layer") && (s->has_image || s->worker.kind == WORKER_DIR)) {
+    if (str_eqc(it->key, "layer") && (s->has_image || !scan_is_image(s))) {
         if ((r = record_add(s, it, e)) < 0)
             return r;
         struct str json = str_sub(line, sizeof("{\"layer\":") - 1, line.n - 1);
-        if (s->worker.kind != WORKER_DIR)
-            cache_put(s->o->cache_dir, layer_kind(s), s->records[s->records_n - 1].diff_id, json);
+        if (scan_is_image(s))
+            cache_put(s->o->cache_dir, layer_kind(s), s->records[s->at].diff_id, json);
         return 0;
     }
     return err_set(e, EBADMSG, "worker: unexpected line");
@@ -168,9 +169,9 @@ static int worker_child(void *arg, int out, struct err *e)
     return worker_run(&s->worker, out, e);
 }
 
-static int jailed(struct scan *s, const int *given, size_t given_n, const int *tree, struct err *e)
+int scan_jailed(struct scan *s, const int *given, size_t given_n, const int *tree, struct err *e)
 {
-    int fds[8];
+    int fds[16];
     size_t fds_n = 0;
     for (; fds_n < given_n && fds_n < ARRAY_LEN(fds) - 1; fds_n++)
         fds[fds_n] = given[fds_n];
@@ -181,10 +182,10 @@ static int jailed(struct scan *s, const int *given, size_t given_n, const int *t
         .fds = fds,
         .fds_n = fds_n,
         .tree = tree,
-        .memory = s->o->memory ? s->o->memory : JAIL_MEMORY,
+        .memory = s->o->memory > JAIL_MEMORY ? s->o->memory : JAIL_MEMORY,
         .cpu_seconds = 900,
         .output_max = LIMIT_SCAN_OUTPUT,
-        .flags = tree ? JAIL_READ_ALL : 0,
+        .flags = (tree ? JAIL_READ_ALL : 0) | (s->worker.threads > 1 ? JAIL_THREADS : 0),
         .child = worker_child,
         .output = worker_output,
         .arg = s,
@@ -199,119 +200,19 @@ static int jailed(struct scan *s, const int *given, size_t given_n, const int *t
     return r;
 }
 
-static int scan_archive(struct scan *s, const struct target *t, struct err *e)
-{
-    bool piped = !strcmp(t->path, "-");
-    _cleanup_close_ int fd =
-        piped ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(t->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_errno(e, "%s", t->path);
-    if (S_ISDIR(st.st_mode))
-        return err_set(e, EINVAL, "%s is a directory (oci:DIR reads a layout, dir:PATH a file tree)", t->path);
-    s->worker = (struct worker){.kind = WORKER_ARCHIVE, .in = fd, .tree = -1, .answer = -1};
-    return jailed(s, &fd, 1, NULL, e);
-}
-
-static int open_tree(const char *path, int *ret, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(e, "%s", path);
-    *ret = fd;
-    return 0;
-}
-
-static int scan_oci(struct scan *s, const struct target *t, struct err *e)
-{
-    _cleanup_close_ int tree = -1, mine = -1;
-    int r = open_tree(t->path, &tree, e), answer[2];
-    if (r < 0)
-        return r;
-    if (pipe2(answer, O_CLOEXEC) < 0)
-        return err_errno(e, "pipe");
-    _cleanup_close_ int theirs = answer[0];
-    mine = s->answer = answer[1];
-    s->worker = (struct worker){.kind = WORKER_OCI, .in = -1, .tree = tree, .answer = theirs, .tag = t->ref};
-    r = jailed(s, &theirs, 1, &tree, e);
-    s->answer = -1;
-    return r;
-}
-
-static int scan_dir(struct scan *s, const struct target *t, struct err *e)
-{
-    _cleanup_close_ int tree = -1;
-    int r = open_tree(t->path, &tree, e);
-    if (r < 0)
-        return r;
-    s->worker = (struct worker){.kind = WORKER_DIR, .in = -1, .tree = tree, .answer = -1};
-    return jailed(s, NULL, 0, &tree, e);
-}
-
-/* ---- docker: a thread carries the engine's stream into the worker's pipe ---- */
-
-struct feeder {
-    const struct docker *d;
-    struct str ref;
-    int out, r;
-    struct err e;
-};
-
-static int feeder_sink(void *ctx, const void *p, size_t n, struct err *e)
-{
-    return fs_write_all(((struct feeder *)ctx)->out, p, n, e);
-}
-
-static void *feeder_main(void *arg)
-{
-    struct feeder *f = arg;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE); /* the worker may end first: then write() tells */
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    f->r = docker_image_export(f->d, f->ref, feeder_sink, f, &f->e);
-    close(f->out);
-    return NULL;
-}
-
-static int docker_stream(struct scan *s, const struct docker *d, struct str ref, struct err *e)
-{
-    int p[2];
-    if (pipe2(p, O_CLOEXEC) < 0)
-        return err_errno(e, "pipe");
-    fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
-    int in = p[0];
-    struct feeder f = {.d = d, .ref = ref, .out = p[1], .e = ERR_INIT};
-    pthread_t thread;
-    int r = pthread_create(&thread, NULL, feeder_main, &f);
-    if (r != 0) {
-        close(in);
-        close(p[1]);
-        return err_set(e, r, "cannot start a thread");
-    }
-    s->worker = (struct worker){.kind = WORKER_ARCHIVE, .in = in, .tree = -1, .answer = -1};
-    r = jailed(s, &in, 1, NULL, e);
-    close(in); /* a feeder that is still writing gets EPIPE */
-    pthread_join(thread, NULL);
-    if (f.r < 0 && f.r != -EPIPE) /* the stream broke off: that is the story, not what the worker made of the rest */
-        return err_set(e, -f.r, "%s", f.e.msg);
-    return r;
-}
-
-/* All layers known from an earlier scan: the engine need not export the image. */
-static int docker_cached(struct scan *s, struct str id)
+int scan_cached(struct scan *s, struct str id)
 {
     struct str text;
     struct json_value *v;
     if (cache_get(s->a, s->o->cache_dir, "image", id, &text) < 0 || json_parse(s->a, text, 0, &v, NULL) < 0)
         return -ENOENT;
     s->worker.kind = WORKER_ARCHIVE;
-    int r = image_read(s, v, NULL);
-    for (size_t i = 0; r >= 0 && i < s->diff_ids_n; i++)
-        r = record_cached(s, s->diff_ids[i]);
+    int r = scan_image_read(s, v, NULL);
+    for (s->at = 0; r >= 0 && s->at < s->diff_ids_n; s->at++)
+        r = record_cached(s, s->diff_ids[s->at]);
     if (r < 0) {
         *s->inv = (struct inventory){0};
-        s->records_n = s->diff_ids_n = 0;
+        s->records_n = s->diff_ids_n = s->packages_n = 0;
         s->has_image = false;
     }
     return r;
@@ -339,42 +240,6 @@ static void image_remember(struct scan *s)
     json_w_end(&w);
     if (!b.full)
         cache_put(s->o->cache_dir, "image", s->inv->image_id, buf_str(&b));
-}
-
-static const char *engine_url(const struct scan_opts *o)
-{
-    const char *host = getenv("DOCKER_HOST");
-    if (o->engine_url)
-        return o->engine_url;
-    return host && host[0] ? host : DOCKER_DEFAULT_URL;
-}
-
-static int scan_docker(struct scan *s, const struct target *t, struct err *e)
-{
-    _cleanup_(docker_closep) struct docker *d = NULL;
-    struct docker_image im;
-    int r = docker_open(engine_url(s->o), &d, e);
-    if (r >= 0)
-        r = docker_image_inspect(d, s->a, t->ref, &im, e);
-    if (r < 0 && t->bare)
-        return err_wrap(e, "not found in the local Docker engine, and registries are not read by this version");
-    if (r < 0)
-        return r;
-    if (docker_cached(s, im.id) < 0) {
-        /* by id: a tag could move between the two calls */
-        if ((r = docker_stream(s, d, im.id, e)) < 0)
-            return r;
-    }
-    if (!str_eq(s->inv->image_id, im.id) && !str_eq(s->inv->digest, im.id))
-        return err_set(e, EBADMSG, "the engine's image is " STR_FMT ", what it exported is " STR_FMT, STR_ARG(im.id),
-                       STR_ARG(s->inv->image_id));
-    s->inv->names = arena_array(s->a, im.tags_n + im.digests_n, sizeof(struct str));
-    s->inv->names_n = 0;
-    for (size_t i = 0; i < im.tags_n; i++)
-        s->inv->names[s->inv->names_n++] = im.tags[i];
-    for (size_t i = 0; i < im.digests_n; i++)
-        s->inv->names[s->inv->names_n++] = im.digests[i];
-    return 0;
 }
 
 /* Those of the files are there; those of the config come to them. */
@@ -409,13 +274,12 @@ static void findings(struct scan *s)
 static int finish(struct scan *s, const struct target *t, struct err *e)
 {
     struct inventory *inv = s->inv;
-    if (s->worker.kind == WORKER_DIR) {
-        if (s->records_n != 1)
-            return err_set(e, EBADMSG, "worker: no answer");
-    } else if (!s->has_image || s->records_n != s->diff_ids_n) {
-        return err_set(e, EBADMSG, "worker: layers are missing");
-    }
-    for (size_t i = 0; s->worker.kind != WORKER_DIR && i < s->records_n; i++) {
+    for (size_t i = 0; i < s->records_n; i++)
+        if (!s->have[i])
+            return err_set(e, EBADMSG, "worker: layers are missing");
+    if (scan_is_image(s) ? !s->has_image : s->records_n != 1)
+        return err_set(e, EBADMSG, "worker: no answer");
+    for (size_t i = 0; scan_is_image(s) && i < s->records_n; i++) {
         struct inventory_layer *l = &inv->layers[i];
         l->digest = s->records[i].digest;
         l->size = s->records[i].size;
@@ -428,24 +292,20 @@ static int finish(struct scan *s, const struct target *t, struct err *e)
     inv->scanner = STR(BULKHEAD_VERSION);
     merge_layers(s->a, s->records, s->records_n, inv);
     findings(s);
-    if (s->worker.kind != WORKER_DIR)
+    if (scan_is_image(s))
         image_remember(s);
     return 0;
 }
 
 int scan_target(struct arena *a, const char *target, const struct scan_opts *o, struct inventory *ret, struct err *e)
 {
-    static int (*const kinds[])(struct scan *, const struct target *, struct err *) = {[TARGET_ARCHIVE] = scan_archive,
-                                                                                       [TARGET_OCI] = scan_oci,
-                                                                                       [TARGET_DOCKER] = scan_docker,
-                                                                                       [TARGET_DIR] = scan_dir};
     struct inventory inv = {0};
     struct scan s = {.a = a, .o = o, .answer = -1, .inv = &inv};
     struct target t;
     int r = target_parse(a, target, &t, e);
     if (r < 0)
         return r;
-    if ((r = kinds[t.kind](&s, &t, e)) < 0 || (r = finish(&s, &t, e)) < 0)
+    if ((r = scan_open(&s, &t, e)) < 0 || (r = finish(&s, &t, e)) < 0)
         return err_wrap(e, "%s", target);
     *ret = inv;
     return 0;

@@ -12,13 +12,16 @@
 #define BULKHEAD_SCAN_SCAN_H
 
 #include "base/jail.h"
+#include "engine/registry.h"
 #include "scan/inventory.h"
 #include "scan/probe.h"
 
 struct scan_opts {
-    const char *engine_url;                      /* of docker: targets; NULL: $DOCKER_HOST, else the default socket */
+    const char *engine_url; /* of docker: targets; NULL: $DOCKER_HOST, else the default socket */
+    struct registry_opts registry;
+    const char *platform;                        /* os/arch[/variant]; NULL: this machine's */
     const char *cache_dir;                       /* NULL: no cache */
-    uint64_t memory;                             /* address space of the jail; 0: the default */
+    uint64_t memory;                             /* budget; 0: 256 MiB */
     void (*progress)(void *ctx, uint64_t bytes); /* bytes read so far; NULL */
     void *progress_ctx;
     struct probe_setup probes; /* what is looked for in content; all zero: the default */

@@ -143,10 +143,38 @@ int worker_pump(const struct worker *w, int fd, int out, int (*feed)(void *ctx, 
     }
 }
 
+int worker_pump_quiet(int fd, uint64_t off, uint64_t n, worker_feed_fn *feed, void *ctx, struct err *e)
+{
+    _cleanup_free_ char *block = malloc(BLOCK);
+    if (!block)
+        abort();
+    posix_fadvise(fd, (off_t)off, n < INT64_MAX ? (off_t)n : 0, POSIX_FADV_SEQUENTIAL);
+    while (n > 0) {
+        ssize_t got = pread(fd, block, n < BLOCK ? (size_t)n : BLOCK, (off_t)off);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(e, "read");
+        if (got == 0)
+            return n > INT64_MAX ? 0 : err_set(e, EBADMSG, "ends too early");
+        int r = feed(ctx, block, (size_t)got, e);
+        if (r < 0)
+            return r;
+        off += (uint64_t)got;
+        if (n != UINT64_MAX)
+            n -= (uint64_t)got;
+    }
+    return 0;
+}
+
 int worker_run(const struct worker *w, int out, struct err *e)
 {
-    static int (*const kinds[])(const struct worker *, struct arena *, int, struct err *) = {
-        [WORKER_ARCHIVE] = worker_archive, [WORKER_OCI] = worker_oci, [WORKER_DIR] = worker_dir};
+    static int (*const kinds[])(const struct worker *, struct arena *, int,
+                                struct err *) = {[WORKER_ARCHIVE] = worker_archive,
+                                                 [WORKER_OCI] = worker_oci,
+                                                 [WORKER_DIR] = worker_dir,
+                                                 [WORKER_LANES] = worker_oci,
+                                                 [WORKER_SBOM] = worker_sbom};
     _cleanup_(arena_freep) struct arena *a = arena_new(LIMIT_SCAN_ARENA);
     return kinds[w->kind](w, a, out, e);
 }

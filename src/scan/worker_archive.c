@@ -1,11 +1,16 @@
-/* docker save and OCI archives, as a whole possibly compressed, in one sequential pass: whatever may be a layer is read
- * as one when it comes by, small JSON documents are held, and the manifest, which may come last, picks from them. */
+/* docker save and OCI archives. A plain file is looked through for what it holds, header by header, and the layers of
+ * the image are then read from where they are. What comes through a pipe, or is compressed as a whole, is read in one
+ * sequential pass: whatever may be a layer is read as one when it comes by, small JSON documents are held, and the
+ * manifest, which may come last, picks from them. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "format/tar.h"
 #include "format/unpack.h"
 #include "scan/worker.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
 
 struct blob {
     struct str path;
@@ -14,6 +19,7 @@ struct blob {
     bool held;
     struct layer_record layer;
     struct str problem; /* it could not be read as a layer */
+    uint64_t off, size; /* where it is, when the archive is indexed */
     int code;
 };
 
@@ -26,7 +32,8 @@ struct archive {
     struct blob *now;
     struct layer *layer;
     struct buf body; /* of a document that is coming in */
-    bool first, skip;
+    bool first, skip, indexed;
+    uint64_t at; /* of the header under way */
     uint64_t size, held;
     struct err failed; /* of the layer that is coming in */
 };
@@ -57,6 +64,11 @@ static int archive_entry(void *ctx, const struct tar_entry *ent, struct err *e)
     }
     if (ent->sparse)
         return err_set(e, ENOTSUP, STR_FMT ": stored as a sparse file", STR_ARG(path));
+    if (ar->indexed) {
+        b->off = ar->at;
+        b->size = ent->size;
+        return 0;
+    }
     ar->now = b;
     ar->first = true;
     ar->size = ent->size;
@@ -137,12 +149,31 @@ static struct blob *find(const struct archive *ar, struct str path)
     return NULL;
 }
 
+static int take(void *ctx, const void *p, size_t n, struct err *e)
+{
+    buf_put(ctx, p, n);
+    return 0;
+}
+
+static int read_at(const struct archive *ar, const struct blob *b, struct str *ret, struct err *e)
+{
+    _cleanup_(buf_fini) struct buf body = BUF_INIT(LIMIT_SCAN_DOCUMENT);
+    int r = b->size > LIMIT_SCAN_DOCUMENT
+                ? err_set(e, E2BIG, STR_FMT ": over %u bytes", STR_ARG(b->path), LIMIT_SCAN_DOCUMENT)
+                : worker_pump_quiet(ar->w->in, b->off, b->size, take, &body, e);
+    if (r >= 0)
+        *ret = arena_str(ar->a, buf_str(&body));
+    return r;
+}
+
 static int document(const struct archive *ar, struct str path, struct str *ret, struct err *e)
 {
     struct str clean;
     struct blob *b = tar_clean(ar->a, path, &clean) < 0 ? NULL : find(ar, clean);
     if (!b)
         return err_set(e, ENOENT, "the archive has no " STR_FMT, STR_ARG(str_sub(path, 0, 200)));
+    if (ar->indexed)
+        return read_at(ar, b, ret, e);
     if (!b->held)
         return err_set(e, EBADMSG, STR_FMT ": not a JSON document, or too large", STR_ARG(str_sub(path, 0, 200)));
     *ret = b->document;
@@ -183,29 +214,43 @@ static int layer_at(const struct archive *ar, struct str path, struct layer_reco
 
 struct found {
     struct worker_image image;
-    struct layer_record *layers;
-    size_t layers_n;
+    struct str *paths;                  /* of the layers */
+    const struct oci_descriptor *blobs; /* what an OCI manifest says about them; NULL */
 };
-
-static int add_layer(const struct archive *ar, struct found *f, struct str path, const struct oci_descriptor *want,
-                     struct err *e)
-{
-    size_t i = f->layers_n;
-    int r = layer_at(ar, path, &f->layers[i], e);
-    if (r < 0 || (r = worker_check_layer(&f->layers[i], f->image.layers.diff_ids[i], e)) < 0)
-        return r;
-    if (want && (!str_eq(want->digest, f->layers[i].digest) || want->size != f->layers[i].size))
-        return err_set(e, EBADMSG, "layer " STR_FMT ": the blob is " STR_FMT ", %" PRId64 " bytes",
-                       STR_ARG(want->digest), STR_ARG(f->layers[i].digest), f->layers[i].size);
-    f->layers_n++;
-    return 0;
-}
 
 static int count_layers(struct arena *a, struct found *f, size_t n, struct err *e)
 {
     if (n != f->image.layers.n)
         return err_set(e, EBADMSG, "the manifest has %zu layers, the image config %zu", n, f->image.layers.n);
-    f->layers = arena_array(a, n, sizeof(*f->layers));
+    f->paths = arena_array(a, n, sizeof(*f->paths));
+    return 0;
+}
+
+/* The image that is meant: by tag, or the only one. */
+static int choose(const struct docker_archive_image *list, size_t n, struct str tag, size_t *ret, struct err *e)
+{
+    char names[600] = "";
+    size_t used = 0, found = n;
+    for (size_t i = 0; i < n; i++) {
+        bool fits = tag.n == 0;
+        for (size_t k = 0; k < list[i].tags_n; k++) {
+            struct str t = list[i].tags[k];
+            fits |= str_eq(t, tag) || (str_ends(t, STR(":latest")) && str_eq(str_sub(t, 0, t.n - 7), tag));
+            if (used < sizeof(names) - 200)
+                used += (size_t)snprintf(names + used, sizeof(names) - used, "%s" STR_FMT, used ? ", " : "",
+                                         STR_ARG(str_sub(t, 0, 150)));
+        }
+        if (fits && found < n && !str_eq(list[found].config, list[i].config))
+            return err_set(e, EEXIST, "the archive holds several images, name one (archive:FILE:NAME:TAG): %s", names);
+        if (fits && found == n)
+            found = i;
+    }
+    if (found == n)
+        return err_set(e, ENOENT,
+                       n ? "no \"" STR_FMT "\" in the archive; it holds: %s"
+                         : "the archive holds no image" STR_FMT "%s",
+                       STR_ARG(tag), names);
+    *ret = found;
     return 0;
 }
 
@@ -217,27 +262,26 @@ static int from_docker(const struct archive *ar, struct found *f, struct err *e)
     int r = document(ar, STR("manifest.json"), &text, e);
     if (r < 0 || (r = docker_archive_parse(ar->a, text, &list, &n, e)) < 0)
         return r;
-    for (size_t i = 1; i < n; i++)
-        if (!str_eq(list[0].config, list[i].config))
-            return err_set(e, EEXIST, "the archive holds %zu images; save one of them by itself", n);
-    if (n == 0)
-        return err_set(e, ENOENT, "the archive holds no image");
-    if ((r = document(ar, list[0].config, &text, e)) < 0 || (r = worker_config(ar->a, text, &f->image, e)) < 0)
+    size_t at = 0;
+    if ((r = choose(list, n, ar->w->tag, &at, e)) < 0)
         return r;
-    struct str named = list[0].config, hex = str_sub(f->image.image_id, 7, f->image.image_id.n);
+    if ((r = document(ar, list[at].config, &text, e)) < 0 || (r = worker_config(ar->a, text, &f->image, e)) < 0)
+        return r;
+    struct str named = list[at].config, hex = str_sub(f->image.image_id, 7, f->image.image_id.n);
     ptrdiff_t slash = str_rchr(named, '/');
     named = str_sub(named, (size_t)(slash + 1), named.n);
     if (str_ends(named, STR(".json")))
         named.n -= 5;
     if (named.n == hex.n && !str_eq(named, hex))
-        return err_set(e, EBADMSG, "image config " STR_FMT ": its content is sha256:" STR_FMT, STR_ARG(list[0].config),
+        return err_set(e, EBADMSG, "image config " STR_FMT ": its content is sha256:" STR_FMT, STR_ARG(list[at].config),
                        STR_ARG(hex));
-    if ((r = count_layers(ar->a, f, list[0].layers_n, e)) < 0)
+    if ((r = count_layers(ar->a, f, list[at].layers_n, e)) < 0)
         return r;
-    for (size_t i = 0; i < list[0].layers_n; i++)
-        if ((r = add_layer(ar, f, list[0].layers[i], NULL, e)) < 0)
-            return r;
+    for (size_t i = 0; i < list[at].layers_n; i++)
+        f->paths[i] = list[at].layers[i];
     for (size_t i = 0; i < n; i++) {
+        if (!str_eq(list[i].config, list[at].config))
+            continue;
         size_t have = f->image.names_n;
         struct str *names = arena_array(ar->a, have + list[i].tags_n, sizeof(*names));
         for (size_t k = 0; k < have; k++)
@@ -263,7 +307,7 @@ static int from_oci(const struct archive *ar, struct found *f, struct err *e)
             break;
         if (depth == 4)
             return err_set(e, EBADMSG, "indexes nested too deep");
-        if ((r = oci_choose(&d, STR(""), &next, e)) < 0)
+        if ((r = oci_choose(&d, depth == 0 ? ar->w->tag : STR(""), ar->w->platform, &next, e)) < 0)
             return r;
         digest = next->digest;
         if (name.n == 0)
@@ -278,11 +322,9 @@ static int from_oci(const struct archive *ar, struct found *f, struct err *e)
         f->image.names = arena_array(ar->a, 1, sizeof(struct str));
         f->image.names[f->image.names_n++] = name;
     }
-    for (size_t i = 0; i < d.entries_n; i++) {
-        struct str path = arena_strf(ar->a, "blobs/sha256/" STR_FMT, STR_ARG(str_sub(d.entries[i].digest, 7, 71)));
-        if ((r = add_layer(ar, f, path, &d.entries[i], e)) < 0)
-            return r;
-    }
+    f->blobs = d.entries;
+    for (size_t i = 0; i < d.entries_n; i++)
+        f->paths[i] = arena_strf(ar->a, "blobs/sha256/" STR_FMT, STR_ARG(str_sub(d.entries[i].digest, 7, 71)));
     return 0;
 }
 
@@ -315,21 +357,103 @@ static void archive_fini(struct archive *ar)
     buf_fini(&ar->body);
 }
 
+static int tell_layer(const struct archive *ar, const struct found *f, size_t i, int out, struct err *e)
+{
+    const struct oci_descriptor *want = f->blobs ? &f->blobs[i] : NULL;
+    struct layer_record rec;
+    int r = layer_at(ar, f->paths[i], &rec, e);
+    if (r < 0 || (r = worker_check_layer(&rec, f->image.layers.diff_ids[i], e)) < 0)
+        return r;
+    if (want && (!str_eq(want->digest, rec.digest) || want->size != rec.size))
+        return err_set(e, EBADMSG, "layer " STR_FMT ": the blob is " STR_FMT ", %" PRId64 " bytes",
+                       STR_ARG(want->digest), STR_ARG(rec.digest), rec.size);
+    if ((r = worker_tell_number(out, "at", i, e)) < 0)
+        return r;
+    return worker_tell_layer(out, &rec, e);
+}
+
+static int sequential(struct archive *ar, int out, struct err *e)
+{
+    struct found f = {0};
+    int r = worker_pump(ar->w, ar->w->in, out, archive_feed, ar, e);
+    if (r < 0 || (r = unpack_finish(ar->unpack, e)) < 0 || (r = tar_finish(ar->tar, e)) < 0 ||
+        (r = resolve(ar, &f, e)) < 0 || (r = worker_tell_image(out, &f.image, e)) < 0)
+        return r;
+    for (size_t i = 0; i < f.image.layers.n; i++)
+        if ((r = tell_layer(ar, &f, i, out, e)) < 0)
+            return r;
+    return 0;
+}
+
+/* ---- indexed ---- */
+
+struct indexed {
+    const struct archive *ar;
+    const struct found *f;
+    pthread_mutex_t lock;
+};
+
+static int read_layer(void *ctx, size_t i, unsigned lane, worker_feed_fn *feed, void *feed_ctx, struct err *e)
+{
+    const struct indexed *x = ctx;
+    struct str path = x->f->paths[i];
+    struct blob *b = map_get(x->ar->blobs, path); /* cleaned and followed before the threads started */
+    if (!b)
+        return err_set(e, ENOENT, "the archive has no " STR_FMT, STR_ARG(str_sub(path, 0, 200)));
+    return worker_pump_quiet(x->ar->w->in, b->off, b->size, feed, feed_ctx, e);
+}
+
+static int build_index(struct archive *ar, uint64_t size, struct err *e)
+{
+    unsigned char block[512];
+    uint64_t at = 0;
+    int r = 0;
+    while (at < size && !tar_ended(ar->tar)) {
+        size_t n = size - at < sizeof(block) ? (size_t)(size - at) : sizeof(block);
+        ssize_t got = pread(ar->w->in, block, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? err_errno(e, "read") : err_set(e, EBADMSG, "tar: ends too early, at %" PRIu64, at);
+        at += (uint64_t)got;
+        ar->at = at;
+        if ((r = tar_feed(ar->tar, block, (size_t)got, e)) < 0)
+            return r;
+        uint64_t skip = tar_skip(ar->tar);
+        if (skip > size - at)
+            return err_set(e, EBADMSG, "tar: ends too early, at %" PRIu64, size);
+        at += skip;
+    }
+    return tar_finish(ar->tar, e);
+}
+
+static int indexed(struct archive *ar, uint64_t size, struct arena *a, int out, struct err *e)
+{
+    struct found f = {0};
+    struct indexed x = {.ar = ar, .f = &f, .lock = PTHREAD_MUTEX_INITIALIZER};
+    ar->indexed = true;
+    int r = build_index(ar, size, e);
+    if (r < 0 || (r = resolve(ar, &f, e)) < 0 || (r = worker_tell_image(out, &f.image, e)) < 0)
+        return r;
+    for (size_t i = 0; i < f.image.layers.n; i++) {
+        struct str clean;
+        struct blob *b = tar_clean(a, f.paths[i], &clean) < 0 ? NULL : find(ar, clean);
+        if (!b)
+            return err_set(e, ENOENT, "the archive has no " STR_FMT, STR_ARG(str_sub(f.paths[i], 0, 200)));
+        f.paths[i] = b->path;
+    }
+    struct worker_source src = {.layer = read_layer, .ctx = &x, .lock = &x.lock};
+    return worker_layers(ar->w, a, &f.image, f.blobs, &src, out, e);
+}
+
 int worker_archive(const struct worker *w, struct arena *a, int out, struct err *e)
 {
     _cleanup_(archive_fini) struct archive ar = {.w = w, .a = a, .body = BUF_INIT(LIMIT_SCAN_DOCUMENT)};
+    unsigned char block[512];
+    struct stat st;
     ar.blobs = map_new(LIMIT_SCAN_BLOBS + 1);
     ar.tar = tar_new(&(struct tar_sink){archive_entry, archive_data, archive_end}, &ar);
     ar.unpack = unpack_new(archive_bytes, &ar);
-    struct found f = {0};
-    int r = worker_pump(w, w->in, out, archive_feed, &ar, e);
-    if (r < 0 || (r = unpack_finish(ar.unpack, e)) < 0 || (r = tar_finish(ar.tar, e)) < 0 ||
-        (r = resolve(&ar, &f, e)) < 0)
-        return r;
-    if ((r = worker_tell_image(out, &f.image, e)) < 0)
-        return r;
-    for (size_t i = 0; i < f.layers_n; i++)
-        if ((r = worker_tell_layer(out, &f.layers[i], e)) < 0)
-            return r;
-    return 0;
+    bool file = fstat(w->in, &st) == 0 && S_ISREG(st.st_mode) && pread(w->in, block, sizeof(block), 0) == sizeof(block);
+    return file && tar_is_header(block) ? indexed(&ar, (uint64_t)st.st_size, a, out, e) : sequential(&ar, out, e);
 }
