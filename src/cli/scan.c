@@ -19,11 +19,12 @@ enum { OK = 0, DENIED = 1, USAGE = 2, FAILED = 3 };
 static const char help[] =
     "usage: bulkhead scan TARGET [OPTIONS]\n"
     "\n"
-    "TARGET  archive:FILE       docker save or OCI archive, also compressed with gzip or zstd; - is standard input\n"
+    "TARGET  NAME[:TAG|@DIGEST] image of a local engine (Docker, podman, containerd), else of its registry\n"
+    "        registry:REF docker:REF podman:REF containerd:REF   the same from one source\n"
+    "        archive:FILE[:NAME]  docker save or OCI archive, also compressed with gzip or zstd; - is standard input\n"
     "        oci:DIR[:TAG]      OCI image layout\n"
-    "        docker:NAME        image of the local Docker engine ($DOCKER_HOST is honoured)\n"
-    "        NAME               the same\n"
     "        dir:PATH           file tree\n"
+    "        sbom:FILE          CycloneDX 1.4 to 1.6 or SPDX 2.3, JSON\n"
     "        report:FILE        JSON report of an earlier scan: judged again, or written in another format\n"
     "\n"
     "  --intel FILE             look up vulnerabilities in this database (bulkhead intel build)\n"
@@ -45,7 +46,11 @@ static const char help[] =
     "  --no-checks              do not check the configuration\n"
     "  --at INSTANT             judge as of then: with the same report, intel and policy the same verdict again\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
-    "  --memory SIZE            cap on the reader's memory, e.g. 2G\n"
+    "  --platform OS/ARCH       which image of an index; default: this machine's\n"
+    "  --ca FILE                CA of the registry (PEM); --cert FILE and --key FILE: client certificate\n"
+    "  --auth-file FILE         login of the registry; default: Docker's config.json, its stores and helpers\n"
+    "  --mirror HOST            ask this registry first (may be given several times)\n"
+    "  --memory SIZE  budget of the reader's memory, default 256M\n"
     "  --no-cache               read every layer again\n"
     "  --quiet                  no progress and no notices\n"
     "\n"
@@ -77,6 +82,9 @@ struct options {
     uint64_t memory;
     int64_t at; /* instant of the evaluation; 0: now */
     bool quiet, no_cache;
+    struct registry_opts registry;
+    const char **mirrors;
+    const char *platform;
     struct scan_content content;
 };
 
@@ -153,8 +161,8 @@ static int parse_option(struct options *o, int c, const char *value)
             return usage("--fail-on %s: negligible low medium high or critical", value);
         return OK;
     case 'm':
-        if (str_size(str_c(value), &o->memory) < 0 || o->memory < (256u << 20))
-            return usage("--memory %s: a size of at least 256M", value);
+        if (str_size(str_c(value), &o->memory) < 0 || o->memory < (64u << 20))
+            return usage("--memory %s: a size of at least 64M", value);
         return OK;
     case 'q':
         o->quiet = true;
@@ -177,6 +185,24 @@ static int parse_option(struct options *o, int c, const char *value)
     case 'K':
         o->content.no_checks = true;
         return OK;
+    case 'P':
+        o->platform = value;
+        return str_chr(str_c(value), '/') > 0 ? OK : usage("--platform %s: OS/ARCH, like linux/arm64", value);
+    case 1:
+        o->registry.ca_file = value;
+        return OK;
+    case 2:
+        o->registry.cert_file = value;
+        return OK;
+    case 3:
+        o->registry.key_file = value;
+        return OK;
+    case 4:
+        o->registry.auth_file = value;
+        return OK;
+    case 5:
+        o->mirrors[o->registry.mirrors_n++] = value;
+        return OK;
     }
     return usage("wrong option%s", "");
 }
@@ -195,7 +221,10 @@ static int parse(struct options *o, int argc, char **argv)
         {"sign", required_argument, NULL, 's'},    {"at", required_argument, NULL, 't'},
         {"dynamic", no_argument, NULL, 'x'},       {"yara", required_argument, NULL, 'y'},
         {"clamd", required_argument, NULL, 'c'},   {"no-secrets", no_argument, NULL, 'S'},
-        {"no-checks", no_argument, NULL, 'K'},     {0},
+        {"no-checks", no_argument, NULL, 'K'},     {"platform", required_argument, NULL, 'P'},
+        {"ca", required_argument, NULL, 1},        {"cert", required_argument, NULL, 2},
+        {"key", required_argument, NULL, 3},       {"auth-file", required_argument, NULL, 4},
+        {"mirror", required_argument, NULL, 5},    {0},
     };
     int c, index = 0, r;
     opterr = 0;
@@ -219,6 +248,8 @@ static int parse(struct options *o, int argc, char **argv)
     o->target = argv[optind];
     if (!o->attest != !o->sign)
         return usage("%s", "--attest FILE and --sign KEY go together");
+    if (!o->registry.cert_file != !o->registry.key_file)
+        return usage("%s", "--cert FILE and --key FILE go together");
     if (o->intel_key && !o->intel)
         return usage("--intel-key is of no use without %s", "--intel");
     if (o->fail_on != VULN_UNKNOWN && !o->intel)
@@ -255,7 +286,10 @@ static int read_image(struct arena *a, const struct options *o, struct inventory
         .memory = o->memory,
         .progress = show ? progress : NULL,
         .jail = &jail,
+        .registry = o->registry,
+        .platform = o->platform,
     };
+    so.registry.mirrors = o->mirrors;
     struct scan_content content = o->content;
     int r = scan_content_open(a, &content, &so, e);
     if (r >= 0)
@@ -405,8 +439,9 @@ int cmd_scan(int argc, char **argv)
                         .reports = calloc((size_t)argc, sizeof(char *)),
                         .vex = calloc((size_t)argc, sizeof(char *)),
                         .ignore = calloc((size_t)argc, sizeof(char *)),
+                        .mirrors = calloc((size_t)argc, sizeof(char *)),
                         .content.yara = calloc((size_t)argc, sizeof(char *))};
-    if (!o.policies || !o.reports || !o.vex || !o.ignore || !o.content.yara)
+    if (!o.mirrors || !o.policies || !o.reports || !o.vex || !o.ignore || !o.content.yara)
         abort();
     int r = parse(&o, argc, argv);
     r = r < 0 ? OK : r != OK ? r : scan(&o);
@@ -415,5 +450,6 @@ int cmd_scan(int argc, char **argv)
     free(o.vex);
     free(o.ignore);
     free(o.reports);
+    free(o.mirrors);
     return r;
 }

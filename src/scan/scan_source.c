@@ -293,5 +293,7 @@ int scan_open(struct scan *s, const struct target *t, struct err *e)
         [TARGET_OCI] = scan_oci,       [TARGET_DIR] = scan_dir,           [TARGET_SBOM] = scan_sbom,
         [TARGET_ANY] = scan_any,
     };
+    if (!kinds[t->kind])
+        return err_set(e, ENOTSUP, "not supported by this version");
     return kinds[t->kind](s, t, e);
 }
