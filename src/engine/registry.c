@@ -4,14 +4,15 @@
 #include "base/fs.h"
 #include "base/time.h"
 
-#define ATTEMPTS      6  /* without a byte between them */
-#define BREAKS        50 /* of one transfer in all */
-#define REDIRECTS     5
-#define PAUSE_MOST    (120 * TIME_SECOND)
-#define BACKOFF       (TIME_SECOND / 2)
-#define BACKOFF_MOST  (16 * TIME_SECOND)
-#define CERTS_D       "/etc/docker/certs.d"
-#define REQUEST_ARENA (8u << 20)
+#define ATTEMPTS         6  /* without a byte between them */
+#define ATTEMPTS_CONNECT 3  /* nobody there, or no such name */
+#define BREAKS           50 /* of one transfer in all */
+#define REDIRECTS        5
+#define PAUSE_MOST       (120 * TIME_SECOND)
+#define BACKOFF          (TIME_SECOND / 2)
+#define BACKOFF_MOST     (16 * TIME_SECOND)
+#define CERTS_D          "/etc/docker/certs.d"
+#define REQUEST_ARENA    (8u << 20)
 
 static const char accept_documents[] =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
@@ -364,7 +365,8 @@ static int from_endpoint(struct transfer *t, size_t i, struct err *e)
             attempt = logins = 0;
             pause = backoff;
         }
-        if (!again || ++attempt > ATTEMPTS || ++breaks > BREAKS)
+        int most = r == -ECONNREFUSED ? ATTEMPTS_CONNECT : ATTEMPTS;
+        if (!again || ++attempt > most || ++breaks > BREAKS)
             return r;
         if (t->pause > PAUSE_MOST)
             return err_wrap(e, "asks to wait %" PRId64 " s", t->pause / TIME_SECOND), r;

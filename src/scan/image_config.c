@@ -85,6 +85,8 @@ static int diff_ids(struct arena *a, const struct json_value *root, struct image
     ret->history = arena_array(a, history ? history->count : 0, sizeof(*ret->history));
     JSON_EACH (history, it) {
         struct str line = json_str(json_get(it, "created_by"));
+        if (!line.p)
+            line = STR("");
         ret->history[ret->history_n++] = line;
         if (!json_bool(json_get(it, "empty_layer"), false) && at < ret->n)
             ret->created_by[at++] = line;
