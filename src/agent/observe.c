@@ -149,7 +149,7 @@ void observe_explain(struct agent *g, struct arena *a, struct container *c, cons
         out->container.engine = STR_NONE;
     bool session = c && str_eqc(c->s.engine, "docker") && who->exec;
     out->user_via = session ? STR("docker-exec") : STR_NONE;
-    out->user_name = session ? who->by : who->user;
+    out->user_name = session ? who->by : STR_NONE;
 }
 
 static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
