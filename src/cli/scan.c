@@ -19,8 +19,8 @@ enum { OK = 0, DENIED = 1, USAGE = 2, FAILED = 3 };
 static const char help[] =
     "usage: bulkhead scan TARGET [OPTIONS]\n"
     "\n"
-    "TARGET  NAME[:TAG|@DIGEST] image of a local engine (Docker, podman, containerd), else of its registry\n"
-    "        registry:REF docker:REF podman:REF containerd:REF   the same from one source\n"
+    "TARGET  NAME[:TAG|@DIGEST] image of a local engine (Docker, podman), else of its registry\n"
+    "        registry:REF docker:REF podman:REF   the same from one source\n"
     "        archive:FILE[:NAME]  docker save or OCI archive, also compressed with gzip or zstd; - is standard input\n"
     "        oci:DIR[:TAG]      OCI image layout\n"
     "        dir:PATH           file tree\n"

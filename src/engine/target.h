@@ -1,6 +1,6 @@
 /* target: what a user may name for a scan, `bulkhead scan TARGET`.
  *
- *     registry:REF   docker:REF   podman:REF   containerd:REF
+ *     registry:REF   docker:REF   podman:REF   containerd:REF (known, and answered with -ENOTSUP)
  *     archive:FILE[:NAME:TAG]   oci:DIR[:TAG]   dir:PATH   sbom:FILE
  *     a bare NAME: the local engines in this order, then the registry
  *

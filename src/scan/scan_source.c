@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#define PODMAN_DEFAULT_URL "unix:///run/podman/podman.sock"
+
 static struct str platform(const struct scan *s)
 {
     return s->o->platform ? str_c(s->o->platform) : STR("");
@@ -269,6 +271,19 @@ static int scan_docker(struct scan *s, const struct target *t, struct err *e)
     return scan_engine(s, docker_where(s->o), t->ref, e);
 }
 
+/* podman speaks Docker's API on its own socket. */
+static int scan_podman(struct scan *s, const struct target *t, struct err *e)
+{
+    const char *url = getenv("CONTAINER_HOST");
+    return scan_engine(s, url && url[0] ? url : PODMAN_DEFAULT_URL, t->ref, e);
+}
+
+static int scan_containerd(struct scan *s, const struct target *t, struct err *e)
+{
+    return err_set(e, ENOTSUP,
+                   "images in containerd are not read by this version; export one (ctr images export) for archive:");
+}
+
 /* ---- a bare name ---- */
 
 static bool elsewhere(int r)
@@ -279,6 +294,11 @@ static bool elsewhere(int r)
 static int scan_any(struct scan *s, const struct target *t, struct err *e)
 {
     int r = scan_docker(s, t, e);
+    if (elsewhere(r)) {
+        int p = scan_podman(s, t, NULL);
+        if (p >= 0)
+            return p;
+    }
     if (!elsewhere(r) || t->image.host.n == 0)
         return r;
     if ((r = scan_registry(s, t, e)) < 0)
@@ -291,9 +311,7 @@ int scan_open(struct scan *s, const struct target *t, struct err *e)
     static int (*const kinds[])(struct scan *, const struct target *, struct err *) = {
         [TARGET_DOCKER] = scan_docker, [TARGET_REGISTRY] = scan_registry, [TARGET_ARCHIVE] = scan_archive,
         [TARGET_OCI] = scan_oci,       [TARGET_DIR] = scan_dir,           [TARGET_SBOM] = scan_sbom,
-        [TARGET_ANY] = scan_any,
+        [TARGET_ANY] = scan_any,       [TARGET_PODMAN] = scan_podman,     [TARGET_CONTAINERD] = scan_containerd,
     };
-    if (!kinds[t->kind])
-        return err_set(e, ENOTSUP, "not supported by this version");
     return kinds[t->kind](s, t, e);
 }
