@@ -24,6 +24,7 @@
 struct images;
 struct held;
 struct responder;
+struct canary;
 struct detection;
 
 struct agent_engine {
@@ -41,6 +42,7 @@ struct agent {
     struct processes *tree;
     struct who *who;
     struct responder *responder;
+    struct canary *canary;
     struct profiles *profiles;
     struct containers *containers;
     struct watchers *watchers;
@@ -95,6 +97,14 @@ void responder_free(struct responder *r); /* ends after what it is doing; NULL i
 void respond_event(struct agent *g, const struct container *c, const struct event *ev, int64_t first);
 int respond_main(int argc, char **argv);  /* bulkhead-agent respond */
 int evidence_main(int argc, char **argv); /* bulkhead-agent evidence */
+
+/* ---- canary.c: proof each minute that what is in force acts ---- */
+struct canary *canary_new(void);
+void canary_free(struct canary *c);                                /* NULL is fine */
+bool canary_event(struct agent *g, const struct sensor_event *ev); /* is it the canary's? Then nobody else's business */
+void canary_step(struct agent *g);
+bool canary_out(const struct agent *g); /* one is out: look again soon */
+void canary_status(const struct agent *g, struct json_writer *w);
 
 /* ---- engines.c ---- */
 void engines_message(struct agent *g, struct watch *m);

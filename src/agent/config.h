@@ -31,6 +31,7 @@ struct config {
     enum sensor_tier tier;
     int64_t learn_starts, learn_time; /* until a profile is stable: starts, microseconds */
     int64_t scan_time;
+    int64_t canary;        /* microseconds between two; 0: a minute */
     int64_t respond_limit; /* a minute */
 };
 

@@ -149,6 +149,7 @@ static void tick(struct loop *l)
     detection_tick(g, now, false);
     profiles_tick(g->profiles, now, tell_profile, g);
     engines_orphans(g, now);
+    canary_step(g);
     containers_sweep(g->containers, now, gone, g);
     maybe_ready(l);
     if (g->uplink)
@@ -165,7 +166,7 @@ static void tick(struct loop *l)
 
 static int timeout_of(const struct loop *l)
 {
-    return l->g->held || l->reload_at || !l->ready ? 50 : 1000;
+    return l->g->held || canary_out(l->g) || l->reload_at || !l->ready ? 50 : 1000;
 }
 
 int loop_run(struct loop *l, struct err *e)

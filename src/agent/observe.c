@@ -247,6 +247,8 @@ int observe_event(void *ctx, const struct sensor_event *ev)
 {
     struct agent *g = ctx;
     struct container *c = NULL;
+    if (canary_event(g, ev))
+        return 0;
     track(g, ev);
     if (ev->id.n) {
         bool before = containers_get(g->containers, ev->id) != NULL;

@@ -19,6 +19,7 @@ OPTION(opens, FLAG, opens, NULL, "tell files opened for writing also where that 
 OPTION(host, PATH, host, "NAME", "name of this host in events; default: its host name")
 OPTION(learn-starts, NUMBER, learn_starts, "N", "starts without anything new until a profile is stable; default 3")
 OPTION(learn-time, TIME, learn_time, "TIME", "and time without anything new; default 10m")
+OPTION(canary, TIME, canary, "TIME", "how often a canary proves that each control acts; default 1m")
 OPTION(respond-limit, NUMBER, respond_limit, "N", "responses a minute on this host, at most (half of it for one policy); default 20")
 OPTION(scanner, PATH, scanner, "FILE", "the bulkhead program that scans images; default: beside the agent, else from PATH")
 OPTION(no-scan, FLAG, no_scan, NULL, "never scan images here; unscanned images stay unscanned")

@@ -335,6 +335,7 @@ int setup_all(struct loop *l, struct err *e)
     force_all(g); /* also when the set was bad: the host default */
     tell_started(g);
     g->responder = responder_new(g);
+    g->canary = canary_new();
     g->images = images_new(g);
     processes_scan(g->tree);
     processes_each(g->tree, NULL, found, g);
@@ -366,6 +367,7 @@ void setup_undo(struct loop *l)
         journal_flush(g->journal);
     uplink_stop(g->uplink);
     responder_free(g->responder);
+    canary_free(g->canary);
     images_free(g->images);
     held_free(g->held);
     detection_free(g->detection);

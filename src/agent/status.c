@@ -138,6 +138,7 @@ void status_write(struct agent *g, struct json_writer *w)
     json_w_kstr(w, "intel_revision", g->intel_revision[0] ? str_c(g->intel_revision) : STR_NONE);
     controls(g, w);
     json_w_ki64(w, "seq", (int64_t)js.last);
+    canary_status(g, w);
     json_w_kobject(w, "loss");
     json_w_ki64(w, "ring", (int64_t)(g->ring_lost[0] + g->ring_lost[1]));
     json_w_ki64(w, "spool", (int64_t)js.dropped);
