@@ -21,13 +21,24 @@ struct json *feed_json(struct feed *f)
     return json_open(feed_read, f, JSON_ANY_KEYS);
 }
 
-struct str feed_text(struct arena *a, struct str text)
+/* Text files, unlike JSON, may hold bytes that are not UTF-8. */
+static struct str cleaned(struct arena *a, struct str text, bool lines)
 {
     char *p = arena_cstr(a, text);
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
+    bool utf8 = str_utf8(text);
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if ((c < ' ' && !(lines && c == '\n')) || c == 0x7f)
             p[i] = ' ';
+        else if (c >= 0x80 && !utf8)
+            p[i] = '?';
+    }
     return (struct str){p, text.n};
+}
+
+struct str feed_text(struct arena *a, struct str text)
+{
+    return cleaned(a, text, false);
 }
 
 struct str feed_title(struct arena *a, struct str text)
@@ -143,7 +154,7 @@ void feed_row(struct feed *f, const struct feed_row *row)
         return;
     RECORD_WRITE(f->w, SPACE, space, str_c(version_scheme_name(row->scheme)));
     RECORD_WRITE(f->w, AFFECTED, space, feed_text(a, row->name), row->id, str_c(row->feed), feed_number(a, row->status),
-                 feed_number(a, row->severity), feed_text(a, row->fixed), row->ranges, STR_NONE);
+                 feed_number(a, row->severity), feed_text(a, row->fixed), cleaned(a, row->ranges, true), STR_NONE);
 }
 
 void feed_vuln(struct feed *f, const struct feed_vuln *v)
@@ -153,7 +164,7 @@ void feed_vuln(struct feed *f, const struct feed_vuln *v)
     if (feed_id_ok(v->id))
         RECORD_WRITE(f->w, VULN, v->id, str_c(v->feed), feed_text(a, v->aliases), feed_number(a, v->severity),
                      feed_score(a, v->cvss), feed_text(a, v->vector), feed_number(a, v->published),
-                     feed_title(a, v->title));
+                     feed_title(a, feed_text(a, v->title)));
 }
 
 int feed_json_read(struct feed *f, struct json_value **ret, struct err *e)
