@@ -25,7 +25,7 @@ struct json *feed_json(struct feed *f)
 static struct str cleaned(struct arena *a, struct str text, bool lines)
 {
     char *p = arena_cstr(a, text);
-    bool utf8 = str_utf8(text);
+    bool utf8 = !text.n || str_utf8(text);
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)p[i];
         if ((c < ' ' && !(lines && c == '\n')) || c == 0x7f)
