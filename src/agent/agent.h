@@ -117,13 +117,17 @@ int images_scan(struct images *im, struct str image_id, struct str ref, const ch
                 struct err *e);                                              /* any thread */
 bool images_running(struct images *im, struct str image_id, int64_t *since); /* any thread */
 void images_started(struct images *im, const struct container *c);           /* a container of this image runs */
-void images_changed(struct images *im);           /* policy or intel: verdicts are looked at again */
+void images_changed(struct images *im); /* policy or intel: verdicts are looked at again */
+/* The console's scan of an image we asked for; report empty: it has none. */
+void images_inventory(struct images *im, struct str image_id, struct str report);
 void images_step(struct images *im, int64_t now); /* start, reap, re-evaluate */
 
 /* ---- scanner.c ---- */
 int scan_start(const struct agent *g, const char *image_id, const char *engine, pid_t *ret, struct err *e);
 /* The child ended: take over its report; else -errno with the story. */
 int scan_finish(const struct agent *g, const char *image_id, int status, struct err *e);
+/* A report from elsewhere: it must be whole and about this image. */
+int scan_take(const struct agent *g, const char *image_id, struct str report, struct err *e);
 
 /* ---- advisories.c ---- */
 int advisories_install(struct agent *g, struct err *e);

@@ -206,6 +206,27 @@ static int post_document(struct up *u, struct arena *a, struct ipc_message *m, s
     return 0;
 }
 
+/* Has the console a scan of this image, from a pipeline or an earlier one of ours? No is an answer too. */
+static int get_inventory(struct up *u, struct arena *a, struct ipc_message *m, struct err *e)
+{
+    _cleanup_(buf_fini) struct buf report = BUF_INIT(LIMIT_REPORT);
+    struct str id = arena_str(a, ipc_get_str(m));
+    struct http_response s;
+    struct json_value *v = NULL;
+    must_end(m);
+    char *path = arena_printf(a, "/agent/v1/inventories/" STR_FMT, STR_ARG(id));
+    int r = line_run(&u->line, a, "GET", path, NULL, STR_NONE, &s, e);
+    if (r >= 0 && s.status == 200 && (r = json_parse(a, s.body, 0, &v, e)) == 0 && json_get(v, "report")) {
+        struct json_writer w = JSON_WRITER(&report);
+        json_w_value(&w, json_get(v, "report"));
+    }
+    ipc_begin(&u->d->up, IPC_inventory);
+    ipc_put_str(&u->d->up, id);
+    ipc_put_str(&u->d->up, report.full ? STR("") : buf_str(&report));
+    send_or_go(&u->d->up);
+    return r < 0 ? r : 0;
+}
+
 /* Nothing to send: a heartbeat when it is due, then wait for a wake or the next one. */
 static int idle(struct up *u, struct arena *a, struct ipc_message *m, struct err *e)
 {
@@ -249,6 +270,8 @@ static int one(struct up *u, struct arena *a, struct err *e)
         return post_batch(u, a, &m, e);
     case IPC_document:
         return post_document(u, a, &m, e);
+    case IPC_inventory_wanted:
+        return get_inventory(u, a, &m, e);
     case IPC_nothing:
         return idle(u, a, &m, e);
     default:

@@ -19,6 +19,7 @@
 #define DECIDE_ARENA (256u << 20)
 #define REPORT_MAX   (24u << 20)
 #define STORY_MAX    1000u
+#define ASK_TIME     (5 * TIME_SECOND) /* that the console has to answer before the image is scanned here */
 
 struct job {
     struct job *next;
@@ -46,6 +47,7 @@ struct images {
     struct job *now; /* being scanned */
     pid_t child;
     int64_t child_since;
+    int64_t asked; /* monotonic: the console was asked whether it knows `now`; 0 no */
     bool dirty;
     int64_t due;
 };
@@ -296,19 +298,17 @@ static void report(struct images *im, const struct image *i)
 
 /* ---- the child ---- */
 
-static void done(struct images *im, int status)
+/* The scan of im->now is over: r is 0, or what went wrong. */
+static void finished(struct images *im, int r, const struct err *e, bool here)
 {
     struct agent *g = im->g;
     struct job *j = TAKE(im->now);
-    struct err e = ERR_INIT;
-    im->child = 0;
-    int r = scan_finish(g, j->image_id, status, &e);
     pthread_mutex_lock(&im->lock);
     struct image *i = image_of(im, str_c(j->image_id), str_c(j->ref));
     pthread_mutex_unlock(&im->lock);
     if (r < 0) {
         char line[STORY_MAX];
-        snprintf(line, sizeof(line), "scan of %.200s: %.780s", j->ref, e.msg);
+        snprintf(line, sizeof(line), "scan of %.200s: %.780s", j->ref, e->msg);
         if (i) {
             pthread_mutex_lock(&im->lock);
             i->failed = time_monotonic();
@@ -320,14 +320,24 @@ static void done(struct images *im, int status)
         pthread_mutex_lock(&im->lock);
         i->failed = 0;
         pthread_mutex_unlock(&im->lock);
-        log_info("scanned %s (%s) in %" PRId64 " ms", j->ref, j->image_id, (time_monotonic() - im->child_since) / 1000);
+        log_info("%s %s (%s) in %" PRId64 " ms", here ? "scanned" : "took the console's scan of", j->ref, j->image_id,
+                 (time_monotonic() - im->child_since) / 1000);
         decide(im, i, true);
-        report(im, i);
+        if (here)
+            report(im, i);
     }
     job_free(j);
     if (g->plugin)
         plugin_scanned(g->plugin);
     malloc_trim(0); /* verdicts are made from large inventories */
+}
+
+static void done(struct images *im, int status)
+{
+    struct err e = ERR_INIT;
+    im->child = 0;
+    int r = scan_finish(im->g, im->now->image_id, status, &e);
+    finished(im, r, &e, true);
 }
 
 static void reap(struct images *im, int64_t now)
@@ -343,11 +353,52 @@ static void reap(struct images *im, int64_t now)
     }
 }
 
-static void next_scan(struct images *im)
+static void scan_now(struct images *im)
 {
     struct err e = ERR_INIT;
+    im->asked = 0;
+    if (scan_start(im->g, im->now->image_id, im->now->engine, &im->child, &e) == 0)
+        im->child_since = time_monotonic();
+    else
+        finished(im, -e.code, &e, true);
+}
+
+/* A scan that a pipeline handed in saves one here; the verdict is made from it with the policy and intel of this host.
+ */
+static bool ask_console(struct images *im)
+{
+    struct uplink *u = im->g->uplink;
+    if (!u || uplink_info(u)->phase != UPLINK_online)
+        return false;
+    im->asked = im->child_since = time_monotonic();
+    uplink_inventory(u, str_c(im->now->image_id));
+    return true;
+}
+
+void images_inventory(struct images *im, struct str image_id, struct str report)
+{
+    struct err e = ERR_INIT;
+    if (!im->asked || !im->now || !str_eqc(image_id, im->now->image_id))
+        return; /* too late */
+    if (!report.n || scan_take(im->g, im->now->image_id, report, &e) < 0) {
+        if (report.n)
+            log_warn("the console's report on %s: %s; it is scanned here", im->now->image_id, e.msg);
+        scan_now(im);
+        return;
+    }
+    im->asked = 0;
+    finished(im, 0, &e, false);
+}
+
+static void next_scan(struct images *im)
+{
     if (im->child)
         return;
+    if (im->asked) {
+        if (time_monotonic() - im->asked > ASK_TIME)
+            scan_now(im);
+        return;
+    }
     pthread_mutex_lock(&im->lock);
     im->now = im->queue;
     if (im->now) {
@@ -355,24 +406,8 @@ static void next_scan(struct images *im)
         im->queued--;
     }
     pthread_mutex_unlock(&im->lock);
-    if (!im->now)
-        return;
-    if (scan_start(im->g, im->now->image_id, im->now->engine, &im->child, &e) == 0) {
-        im->child_since = time_monotonic();
-        return;
-    }
-    struct job *j = TAKE(im->now);
-    pthread_mutex_lock(&im->lock);
-    struct image *i = image_of(im, str_c(j->image_id), str_c(j->ref));
-    if (i) {
-        i->failed = time_monotonic();
-        snprintf(i->failure, sizeof(i->failure), "%.900s", e.msg);
-    }
-    pthread_mutex_unlock(&im->lock);
-    say_problem(im->g, EVENT_TYPE_image, "Image could not be scanned", e.msg);
-    job_free(j);
-    if (im->g->plugin)
-        plugin_scanned(im->g->plugin);
+    if (im->now && !ask_console(im))
+        scan_now(im);
 }
 
 /* Which images run still? And whose verdict has to be looked at again? */

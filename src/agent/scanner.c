@@ -4,11 +4,15 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 
+#include "scan/inventory.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+
+#define TAKE_ARENA (256u << 20)
 
 extern char **environ;
 
@@ -117,6 +121,20 @@ static int check_report(const char *path, const char *id, struct err *e)
                              STR_ARG(str_sub(json_text(j), 0, 80)));
     }
     return r < 0 ? r : err_set(e, EBADMSG, "the scan's report has no image_id");
+}
+
+int scan_take(const struct agent *g, const char *image_id, struct str report, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(TAKE_ARENA);
+    char fresh[4096], story[4096], final[4096];
+    struct inventory inv;
+    paths_of(g, image_id, fresh, story, final);
+    int r = fs_write(fresh, report, 0600, e);
+    if (r < 0 || (r = check_report(fresh, image_id, e)) < 0 || (r = inventory_load(a, fresh, &inv, e)) < 0) {
+        unlink(fresh);
+        return r;
+    }
+    return rename(fresh, final) < 0 ? err_errno(e, "%s", final) : 0;
 }
 
 int scan_finish(const struct agent *g, const char *image_id, int status, struct err *e)

@@ -225,6 +225,12 @@ static int start_gate(struct loop *l, struct err *e)
     return plugin_start(&o, &g->plugin, e);
 }
 
+static void up_inventory(void *ctx, struct str image_id, struct str report)
+{
+    struct loop *l = ctx;
+    images_inventory(l->g->images, image_id, report);
+}
+
 static int start_uplink(struct loop *l, struct err *e)
 {
     struct agent *g = l->g;
@@ -239,7 +245,13 @@ static int start_uplink(struct loop *l, struct err *e)
                             .host = str_c(g->config.host),
                             .journal = g->journal,
                             .intel_key_pinned = g->config.intel_key != NULL,
-                            .on = {l, up_policy, up_intel, up_changed, up_status_wanted, up_ring_lost}};
+                            .on = {.ctx = l,
+                                   .policy = up_policy,
+                                   .intel = up_intel,
+                                   .changed = up_changed,
+                                   .status_wanted = up_status_wanted,
+                                   .inventory = up_inventory,
+                                   .ring_lost = up_ring_lost}};
     int r = uplink_start(&o, &g->uplink, e);
     if (r < 0)
         return r;

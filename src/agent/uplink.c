@@ -272,7 +272,7 @@ const struct uplink_info *uplink_info(const struct uplink *u)
 void uplink_wake(struct uplink *u)
 {
     struct err e = ERR_INIT;
-    if (!u->waiting || (!u->status && !spool_count(u->spool) && journal_last(u->journal) <= u->cursor))
+    if (!u->waiting || (!u->status && !u->wanted[0] && !spool_count(u->spool) && journal_last(u->journal) <= u->cursor))
         return;
     u->waiting = false;
     ipc_begin(&u->up, IPC_wake);
@@ -280,6 +280,12 @@ void uplink_wake(struct uplink *u)
         child_failed(u, e.msg);
     else if (ipc_pending(&u->up))
         watch(u, &u->up, EPOLL_CTL_MOD);
+}
+
+void uplink_inventory(struct uplink *u, struct str image_id)
+{
+    snprintf(u->wanted, sizeof(u->wanted), STR_FMT, STR_ARG(image_id));
+    uplink_wake(u);
 }
 
 void uplink_status(struct uplink *u, struct str json)

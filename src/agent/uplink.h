@@ -48,6 +48,8 @@ struct uplink_callbacks {
     void (*changed)(void *ctx);
     /* The console lost the status: call uplink_status(). */
     void (*status_wanted)(void *ctx);
+    /* What the console has of an image that uplink_inventory() asked for; report empty: nothing. Not believed yet. */
+    void (*inventory)(void *ctx, struct str image_id, struct str report);
     /* Losses for the heartbeat: events lost before they reached the journal. */
     uint64_t (*ring_lost)(void *ctx);
 }; /* each may be NULL */
@@ -76,6 +78,10 @@ void uplink_status(struct uplink *u, struct str json);
 /* A report for the console, kept on disk until it is delivered; a newer one for the same name replaces it.
  * name: 64 hex digits of the image id. json: body of POST /agent/v1/reports. */
 int uplink_report(struct uplink *u, struct str name, struct str json, struct err *e);
+
+/* Ask the console for its scan of an image; a newer question replaces one not yet sent. The answer comes by the
+ * callback `inventory`, or never: the line may break. */
+void uplink_inventory(struct uplink *u, struct str image_id);
 
 struct uplink_info {
     enum uplink_phase phase;

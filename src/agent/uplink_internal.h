@@ -28,6 +28,7 @@ struct uplink {
     struct spool *spool;
     char *status; /* newest, not yet delivered */
     uint64_t status_tag;
+    char wanted[80]; /* image id whose inventory is to be asked for; empty none */
     bool waiting;    /* the child got `nothing`: it wants a wake */
     uint64_t cursor; /* what the console has */
     uint64_t refused[UPLINK_REFUSED_KEPT];

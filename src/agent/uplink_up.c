@@ -66,6 +66,12 @@ static int on_pull(struct uplink *u, struct ipc_message *m, struct err *e)
     if (most > LIMIT_IPC_MESSAGE / 2)
         most = LIMIT_IPC_MESSAGE / 2;
     u->waiting = false;
+    if (u->wanted[0]) {
+        ipc_begin(&u->up, IPC_inventory_wanted);
+        ipc_put_str(&u->up, str_c(u->wanted));
+        u->wanted[0] = 0;
+        return ipc_send(&u->up, e);
+    }
     if (u->status) {
         send_document(u, SPOOL_status, "status", u->status_tag, str_c(u->status));
         return ipc_send(&u->up, e);
@@ -163,12 +169,23 @@ static int on_document_done(struct uplink *u, struct ipc_message *m, struct err 
     return 0;
 }
 
+static int on_inventory(struct uplink *u, struct ipc_message *m, struct err *e)
+{
+    struct str id = ipc_get_str(m), report = ipc_get_str(m);
+    int r = ipc_end(m, e);
+    if (r == 0 && u->on.inventory)
+        u->on.inventory(u->on.ctx, id, report);
+    return r;
+}
+
 int uplink_on_up(struct uplink *u, struct ipc_message *m, struct err *e)
 {
     int r;
     switch (m->type) {
     case IPC_pull:
         return on_pull(u, m, e);
+    case IPC_inventory:
+        return on_inventory(u, m, e);
     case IPC_batch_done:
         return on_batch_done(u, m, e);
     case IPC_event_refused:

@@ -53,6 +53,7 @@ describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkh
     d = await startDockerd(cleanup);
     await d.busybox("vuln:1", { files: { "etc/os-release": osRelease, "var/lib/dpkg/status": dpkg("2.0-1") } });
     await d.busybox("fixed:1", { files: { "etc/os-release": osRelease, "var/lib/dpkg/status": dpkg("2.0-1+deb12u1") } });
+    for (const n of ["2.0-1", "2.0-1+deb12u1"]) await d.busybox(`piped:${n.length}`, { files: { "etc/os-release": osRelease, "var/lib/dpkg/status": dpkg(n), piped: n } });
     c = await startConsole(cleanup);
     await ok(["login", c.url, "--user", "admin", "--password-file", c.passwordFile, "--ca", c.ca]);
   });
@@ -98,6 +99,21 @@ describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkh
       return images.find((i) => i.verdict?.allow === false);
     }, 30000);
     assert.match(await ok(["get", "verdict", seen.id]), /deny.*production.*CVE-2024-12345/s);
+  });
+
+  test("what a pipeline scanned and handed in is not scanned again: the gate judges the console's report", async () => {
+    for (const [tag, code] of [["5", 1], ["13", 0]] as const) {
+      const tar = join(home, `piped-${tag}.tar`);
+      await d.ok("save", "-o", tar, `piped:${tag}`);
+      assert.equal((await bulkhead(["scan", `archive:${tar}`, "--console", c.url, "--quiet"], env)).code, code);
+    }
+    const refused = await started("piped-0", "piped:5", "echo", "hi");
+    assert.match(refused.stderr, /authorization denied by plugin bulkhead: .*CVE-2024-12345/s);
+    const twin = await started("piped-1", "--rm", "piped:13", "echo", "hi");
+    assert.equal(twin.stdout.trim(), "hi", twin.stderr);
+    const log = agent.daemon!.log();
+    for (const tag of ["5", "13"]) assert.match(log, new RegExp(`took the console's scan of piped:${tag} `));
+    assert.match(log, /scanned vuln:1 /, "which had to be scanned here");
   });
 
   test("an exception with an owner lets it run", async () => {
