@@ -9,7 +9,7 @@
 
 enum kind { PATH, LIST, FLAG, TIME, NUMBER, TIER };
 
-#define OPTION(opt, kind, member, arg, help) {#opt, kind, offsetof(struct config, member), arg, help},
+#define OPTION(opt, kind, member, arg, help) {opt, kind, offsetof(struct config, member), arg, help},
 static const struct option_row {
     const char *name;
     enum kind kind;
