@@ -57,8 +57,8 @@ const services: Record<string, () => Promise<true>> = {
 const workers = async () => (await d.ok("top", "web", "-eo", "pid,args")).split("\n").filter((l) => l.includes("worker process")
   && !l.includes("shutting down")).map((l) => l.trim().split(/\s+/)[0]);
 
-/** What hurts or accuses: nothing of the kind may come from ordinary work. */
-const offence = (e: Event) => ["medium", "high", "critical"].includes(e.severity) && ["block", "alert"].includes(e.action) && e.container;
+/** What hurts or accuses: nothing of the kind may come from ordinary work. What has no name is another engine's on this host. */
+const offence = (e: Event) => ["medium", "high", "critical"].includes(e.severity) && ["block", "alert"].includes(e.action) && e.container?.name;
 /** Wait for a later event of a container of its own, so that everything before it has been told. */
 async function told(): Promise<void> {
   const from = agent.events.mark();
@@ -205,7 +205,7 @@ describe("a package manager", { skip }, () => {
 });
 
 // name, control, what is run in the container; each works in an auditing container.
-const perl = (call: string) => `exec perl -e '$r = syscall(${call}); print "survived"'`;
+const perl = (call: string) => `exec perl -e '$r = syscall(${call}); print "survived: $!"'`;
 const attacks: [string, string, string, string[]?][] = [
   ["a dropped program", "drift", "cp /usr/bin/id /tmp/evil && exec /tmp/evil"],
   ["a program over one of the image", "drift", "cp /usr/bin/id /tmp/n; mv /tmp/n /usr/bin/chage; exec /usr/bin/chage", ["-u", "root"]],
@@ -230,9 +230,10 @@ describe("attacked", { skip }, () => {
   before(() => d.ok("run", "-d", "--name", "watched", ...options, "watched:1", "sleep", "1000"));
 
   for (const [name, control, script, o] of attacks)
-    test(name, async () => {
+    test(name, async (t) => {
       const seen = await exec("watched", script, ...(o ?? []));
       assert.equal(seen.code, 0, `does not work without us: ${seen.stderr}`);
+      if (/not implemented/.test(seen.stdout)) return t.skip(`this kernel has no call for ${control}`);
       for (const service of Object.keys(services)) {
         const from = agent.events.mark();
         const r = await exec(service, script, ...(o ?? []));
@@ -251,7 +252,7 @@ describe("attacked", { skip }, () => {
     const e = await agent.events.wait("drift", (x) => x.control === "drift" && x.container?.name === "sql", from);
     assert.ok(e.process.parents.some((p: Event) => p.exe.endsWith("/postgres")), JSON.stringify(e.process));
     assert.equal(e.process.user, "postgres");
-    assert.deepEqual(e.user, { name: "postgres", via: null });
+    assert.equal(e.user, null); // nobody asked for it by the engine
     assert.equal(await sql("select count(*) from t"), "20001");
   });
 
