@@ -22,9 +22,9 @@ static void usage(FILE *f)
         "       bulkhead intel diff A B\n"
         "       bulkhead intel delta A B --output FILE\n"
         "       bulkhead intel apply A DELTA --key KEY --output FILE\n"
-        "       bulkhead intel publish --key KEY --to FOLDER FILE\n"
+        "       bulkhead intel publish --key KEY --to FOLDER|oci://REF FILE\n"
         "       bulkhead intel rescan --inventories DIR [--key KEY] A B\n"
-        "       bulkhead intel update --key KEY --output FILE [--ca FILE] URL...\n\n"
+        "       bulkhead intel update --key KEY --output FILE [--ca FILE] URL|oci://REF...\n\n"
         "build   makes an intel database out of published feeds. DIR is walked; files are recognised by their "
         "content,\n"
         "        also inside .gz .zst .xz .bz2 .zip .tar: the Debian security tracker's JSON, Alpine secdb, OSV\n"
@@ -38,9 +38,12 @@ static void usage(FILE *f)
         "show    everything known about a CVE, GHSA or any other id\n"
         "diff    + advisories that only B has, - that only A has, ~ that changed; exit 0 equal, 1 different\n\n"
         "delta   what turns A into B, byte for byte; apply does it and checks the signature of the result\n"
-        "publish adds FILE to a folder that any static server can serve: base, deltas, index\n"
-        "update  brings FILE up to date from such a folder, or from the next of its mirrors: a delta where there is\n"
-        "        one; refuses what is older or has expired\n"
+        "publish adds FILE to a folder that any static server can serve: base, deltas, index; or to a registry, as\n"
+        "        an OCI artifact: oci://HOST/REPOSITORY:TAG\n"
+        "update  brings FILE up to date from either, or from the next of its mirrors: a delta where there is one;\n"
+        "        refuses what is older or has expired. --ca FILE: CA of the server; of a registry also --auth-file "
+        "FILE\n"
+        "        (default: Docker's config.json and its helpers), --cert FILE and --cert-key FILE\n"
         "rescan  what B says of stored scan reports that A did not (+), and no more (-): only reports with a package\n"
         "        that changed are read. Exit 1 when there is a difference\n"
         "Keys are ed25519 in PEM, made with openssl:\n"
@@ -62,7 +65,8 @@ static int wrong(const char *what)
 }
 
 struct options {
-    const char *feeds, *output, *sign, *key, *intel, *to, *ca, *inventories;
+    const char *feeds, *output, *sign, *key, *intel, *to, *inventories;
+    struct registry_opts registry;
     struct signature_terms terms;
     bool quiet, json;
     int exit; /* >= 0: stop here with it */
@@ -92,6 +96,9 @@ static struct options parse(int argc, char **argv)
                                           {"to", required_argument, NULL, 't'},
                                           {"ca", required_argument, NULL, 'c'},
                                           {"inventories", required_argument, NULL, 'I'},
+                                          {"auth-file", required_argument, NULL, 'a'},
+                                          {"cert", required_argument, NULL, 'C'},
+                                          {"cert-key", required_argument, NULL, 'K'},
                                           {0}};
     struct options o = {.exit = -1};
     for (int c; o.exit < 0 && (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;)
@@ -121,7 +128,16 @@ static struct options parse(int argc, char **argv)
             o.to = optarg;
             break;
         case 'c':
-            o.ca = optarg;
+            o.registry.ca_file = optarg;
+            break;
+        case 'a':
+            o.registry.auth_file = optarg;
+            break;
+        case 'C':
+            o.registry.cert_file = optarg;
+            break;
+        case 'K':
+            o.registry.key_file = optarg;
             break;
         case 'I':
             o.inventories = optarg;
@@ -379,6 +395,8 @@ int cmd_intel(int argc, char **argv)
         return n ? wrong("build takes no other arguments") : build(&o);
     if ((o.terms.serial || o.terms.expires) && (!o.sign || !str_eqc(what, "build")))
         return wrong("--serial and --expires go with build --sign");
+    if (!o.registry.cert_file != !o.registry.key_file)
+        return wrong("--cert and --cert-key go together");
     if (str_eqc(what, "delta"))
         return n != 2 || !o.output ? wrong("delta needs two files and --output FILE")
                                    : intel_cmd_delta(rest[0], rest[1], o.output);
@@ -386,14 +404,14 @@ int cmd_intel(int argc, char **argv)
         return n != 2 || !o.output || !o.key ? wrong("apply needs a database, a delta, --key KEY and --output FILE")
                                              : intel_cmd_apply(rest[0], rest[1], o.key, o.output);
     if (str_eqc(what, "publish"))
-        return n != 1 || !o.to || !o.key ? wrong("publish needs --key KEY, --to FOLDER and one FILE")
-                                         : intel_cmd_publish(rest[0], o.key, o.to);
+        return n != 1 || !o.to || !o.key ? wrong("publish needs --key KEY, --to FOLDER or oci://REF and one FILE")
+                                         : intel_cmd_publish(rest[0], o.key, o.to, &o.registry);
     if (str_eqc(what, "rescan"))
         return n != 2 || !o.inventories ? wrong("rescan needs --inventories DIR and two databases")
                                         : intel_cmd_rescan(o.inventories, rest[0], rest[1], o.key, o.quiet);
     if (str_eqc(what, "update"))
         return n < 1 || !o.output || !o.key ? wrong("update needs --key KEY, --output FILE and at least one URL")
-                                            : intel_cmd_update(rest, (size_t)n, o.key, o.ca, o.output, o.quiet);
+                                            : intel_cmd_update(rest, (size_t)n, o.key, o.output, &o.registry, o.quiet);
     if (str_eqc(what, "diff"))
         return n != 2 ? wrong("diff needs two files") : diff(&o, rest[0], rest[1]);
     /* the file by --intel, or before what is left */

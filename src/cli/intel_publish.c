@@ -2,6 +2,7 @@
 #include "cli/intel.h"
 
 #include "base/err.h"
+#include "engine/publication.h"
 #include "intel/delta.h"
 #include "intel/intel.h"
 #include "intel/update.h"
@@ -29,10 +30,11 @@ int intel_cmd_apply(const char *from, const char *delta, const char *key, const 
     return result(r, &e);
 }
 
-int intel_cmd_publish(const char *db, const char *key, const char *folder)
+int intel_cmd_publish(const char *db, const char *key, const char *to, const struct registry_opts *registry)
 {
     struct err e = ERR_INIT;
-    return result(intel_publish(db, key, folder, &e), &e);
+    bool oci = str_starts(str_c(to), STR(PUBLICATION_SCHEME));
+    return result(oci ? publication_push(registry, to, db, key, &e) : intel_publish(db, key, to, &e), &e);
 }
 
 static void tell(void *arg, const char *text)
@@ -40,14 +42,27 @@ static void tell(void *arg, const char *text)
     fprintf(stderr, "bulkhead intel: %s; trying the next one\n", text);
 }
 
-int intel_cmd_update(char **urls, size_t n, const char *key, const char *ca, const char *output, bool quiet)
+static int open_registry(void *arg, struct arena *a, const char *url, struct intel_source *ret, struct err *e)
+{
+    return publication_open(arg, a, url, ret, e);
+}
+
+int intel_cmd_update(char **urls, size_t n, const char *key, const char *output, const struct registry_opts *registry,
+                     bool quiet)
 {
     static const char *const how[] = {"is up to date", "replaced as a whole", "updated by a delta"};
     struct err e = ERR_INIT;
     enum intel_updated done;
     uint64_t bytes = 0;
-    struct intel_update u = {
-        .urls = (const char *const *)urls, .urls_n = n, .key_path = key, .ca_file = ca, .output = output, .tell = tell};
+    struct registry_opts opts = *registry;
+    struct intel_update u = {.urls = (const char *const *)urls,
+                             .urls_n = n,
+                             .key_path = key,
+                             .ca_file = registry->ca_file,
+                             .output = output,
+                             .tell = tell,
+                             .open = open_registry,
+                             .arg = &opts};
     int r = intel_update(&u, &done, &bytes, &e);
     if (r == 0 && !quiet)
         printf("%s: %s (%" PRIu64 " bytes)\n", output, how[done], bytes);

@@ -242,7 +242,7 @@ static int redirected(struct arena *a, const char **url, const struct http_respo
     return 0;
 }
 
-static int64_t asked_pause(const struct http_response *s)
+int64_t registry_asked_pause(const struct http_response *s)
 {
     uint64_t seconds;
     return str_u64(http_header(s, "Retry-After"), &seconds) < 0 || seconds > 86400 ? 0 : (int64_t)seconds * TIME_SECOND;
@@ -282,7 +282,7 @@ static int request(struct transfer *t, size_t i, struct arena *a, struct http_re
 }
 
 /* localhost: https first, as Docker does. */
-static void probe_plain(struct registry_conn *c, size_t i)
+void registry_probe(struct registry_conn *c, size_t i)
 {
     struct registry *reg = c->reg;
     struct endpoint *p = &reg->endpoints[i];
@@ -322,14 +322,14 @@ static int once(struct transfer *t, size_t i, bool *again, struct err *e)
     }
     if (s.status == 429 || s.status >= 500) {
         *again = s.status != 501;
-        t->pause = asked_pause(&s);
+        t->pause = registry_asked_pause(&s);
     }
     if (s.status == 304)
         return err_set(e, EBADMSG, "status 304 to a request without conditions");
     return http_check(&s, e);
 }
 
-static int wait_for(struct registry *reg, int64_t pause, struct err *e)
+int registry_wait(struct registry *reg, int64_t pause, struct err *e)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -349,7 +349,7 @@ static int from_endpoint(struct transfer *t, size_t i, struct err *e)
     struct registry *reg = t->c->reg;
     int64_t backoff = reg->o.backoff ? reg->o.backoff : BACKOFF;
     int64_t pause = backoff;
-    probe_plain(t->c, i);
+    registry_probe(t->c, i);
     for (int attempt = 1, breaks = 0, logins = 0;;) {
         uint64_t before = t->done;
         bool again;
@@ -373,7 +373,7 @@ static int from_endpoint(struct transfer *t, size_t i, struct err *e)
         uint8_t dice;
         fs_random(&dice, 1); /* so that many clients do not come back at once */
         int64_t now = t->pause ? t->pause : pause + pause / 4 * dice / 255;
-        if ((r = wait_for(reg, now, e)) < 0)
+        if ((r = registry_wait(reg, now, e)) < 0)
             return r;
         pause = pause * 2 > BACKOFF_MOST ? BACKOFF_MOST : pause * 2;
     }

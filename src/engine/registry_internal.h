@@ -41,4 +41,8 @@ struct str url_origin(struct str url); /* "https://host:port" */
  * several threads one logs in. */
 int registry_login(struct registry_conn *c, size_t endpoint, struct str challenge, unsigned seen, struct err *e);
 
+void registry_probe(struct registry_conn *c, size_t endpoint);       /* localhost: https first, as Docker does */
+int registry_wait(struct registry *r, int64_t pause, struct err *e); /* -ECANCELED */
+int64_t registry_asked_pause(const struct http_response *s);         /* Retry-After; 0 none */
+
 #endif

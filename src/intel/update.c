@@ -16,6 +16,7 @@ struct update {
     const struct intel_update *u;
     struct arena *a;
     struct http *http;
+    struct intel_source source;
     uint64_t bytes;
     const char *url; /* of the mirror */
     char temporary[4096], unpacked[4096];
@@ -47,16 +48,22 @@ static const char *address(struct update *x, struct str file)
     return arena_printf(x->a, "%s%s" STR_FMT, x->url, n && x->url[n - 1] == '/' ? "" : "/", STR_ARG(file));
 }
 
+static int web_file(void *ctx, struct str file, uint64_t max, http_sink_fn *sink, void *sink_ctx, struct err *e)
+{
+    struct update *x = ctx;
+    struct http_response s;
+    struct http_request q = {.url = address(x, file), .sink = sink, .sink_ctx = sink_ctx, .max_body = max};
+    int r = http_run(x->http, x->a, &q, &s, e);
+    return r < 0 ? r : http_check(&s, e);
+}
+
 static int fetch_file(struct update *x, struct str file, uint64_t size, const char *to, struct err *e)
 {
     _cleanup_close_ int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct http_response s;
     if (fd < 0)
         return err_errno(e, "%s", to);
     struct sink sink = {fd, &x->bytes};
-    struct http_request q = {.url = address(x, file), .sink = take, .sink_ctx = &sink, .max_body = size + 4096};
-    int r = http_run(x->http, x->a, &q, &s, e);
-    return r < 0 ? r : http_check(&s, e);
+    return x->source.file(x->source.ctx, file, size + 4096, take, &sink, e);
 }
 
 /* A name inside of the folder, nothing else. */
@@ -78,31 +85,38 @@ static const char *etag_path(struct update *x)
     return arena_printf(x->a, "%s.etag", x->u->output);
 }
 
+static int web_index(void *ctx, struct arena *a, struct str known, struct str *ret, struct str *ret_tag, struct err *e)
+{
+    struct update *x = ctx;
+    struct http_response s;
+    struct http_header headers[] = {{STR("If-None-Match"), known}};
+    struct http_request q = {
+        .url = address(x, STR("index.json")), .headers = headers, .headers_n = known.n ? 1 : 0, .max_body = INDEX_MAX};
+    int r = http_run(x->http, a, &q, &s, e);
+    *ret = STR_NONE;
+    if (r < 0 || (s.status == 304 && known.n))
+        return r;
+    *ret = s.body;
+    *ret_tag = http_header(&s, "ETag");
+    return http_check(&s, e);
+}
+
 /* 0 and *ret NULL: nothing new there. */
 static int fetch_index(struct update *x, bool have, struct json_value **ret, struct str *ret_tag, struct err *e)
 {
-    struct str known = STR_NONE, url, tag;
+    struct str known = STR_NONE, url, tag, text;
     struct err ignored = ERR_INIT;
-    struct http_response s;
     if (have && fs_read(x->a, etag_path(x), 4096, &known, &ignored) == 0 && str_split(known, ' ', &url, &tag) &&
         str_eqc(url, x->url))
         known = str_trim(tag);
     else
         known = STR_NONE;
-    struct http_header headers[] = {{STR("If-None-Match"), known}};
-    struct http_request q = {
-        .url = address(x, STR("index.json")), .headers = headers, .headers_n = known.n ? 1 : 0, .max_body = INDEX_MAX};
-    int r = http_run(x->http, x->a, &q, &s, e);
     *ret = NULL;
-    if (r < 0)
+    int r = x->source.index(x->source.ctx, x->a, known, &text, ret_tag, e);
+    if (r < 0 || !text.p)
         return r;
-    if (s.status == 304 && known.n)
-        return 0;
-    if ((r = http_check(&s, e)) < 0)
-        return r;
-    x->bytes += s.body.n;
-    *ret_tag = http_header(&s, "ETag");
-    return json_parse(x->a, s.body, 0, ret, e);
+    x->bytes += text.n;
+    return json_parse(x->a, text, 0, ret, e);
 }
 
 static int index_check(const struct json_value *index, struct err *e)
@@ -187,33 +201,48 @@ static int from_mirror(struct update *x, enum intel_updated *ret, struct err *e)
     return r;
 }
 
+static int open_source(struct update *x, struct err *e)
+{
+    struct http_opts opts = {.ca_file = x->u->ca_file};
+    if (str_starts(str_c(x->url), STR("oci://")))
+        return x->u->open ? x->u->open(x->u->arg, x->a, x->url, &x->source, e)
+                          : err_set(e, ENOTSUP, "no registries here");
+    x->source = (struct intel_source){.index = web_index, .file = web_file, .ctx = x};
+    return x->http ? 0 : http_open(&opts, &x->http, e);
+}
+
+static int try_mirror(struct update *x, enum intel_updated *ret, struct err *e)
+{
+    int r = open_source(x, e);
+    if (r < 0)
+        return r;
+    r = from_mirror(x, ret, e);
+    if (x->source.close)
+        x->source.close(x->source.ctx);
+    unlink(x->temporary);
+    unlink(x->unpacked);
+    return r;
+}
+
 int intel_update(const struct intel_update *u, enum intel_updated *ret, uint64_t *ret_bytes, struct err *e)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(64u << 20);
-    _cleanup_(http_closep) struct http *http = NULL;
-    struct http_opts opts = {.ca_file = u->ca_file};
     struct update x = {.u = u, .a = a};
-    int r = http_open(&opts, &http, e);
-    if (r < 0)
-        return r;
-    x.http = http;
     if (snprintf(x.temporary, sizeof(x.temporary), "%s.part-%d", u->output, (int)getpid()) >=
             (int)sizeof(x.temporary) ||
         snprintf(x.unpacked, sizeof(x.unpacked), "%s.next-%d", u->output, (int)getpid()) >= (int)sizeof(x.unpacked))
         return err_set(e, ENAMETOOLONG, "%s", u->output);
-    r = err_set(e, EINVAL, "no address");
+    int r = err_set(e, EINVAL, "no address");
     for (size_t i = 0; i < u->urls_n && r < 0; i++) {
         struct err local = ERR_INIT;
         x.url = u->urls[i];
-        r = from_mirror(&x, ret, &local);
-        unlink(x.temporary);
-        unlink(x.unpacked);
-        if (r == 0)
+        if ((r = try_mirror(&x, ret, &local)) == 0)
             break;
         err_set(e, -r, "%s: %s", x.url, local.msg);
         if (u->tell && i + 1 < u->urls_n)
             u->tell(u->arg, e->msg);
     }
+    http_close(x.http);
     *ret_bytes = x.bytes;
     return r;
 }

@@ -1,7 +1,8 @@
 // bulkhead scan registry: against real registries: what it finds is what dpkg finds, with and without TLS and login, and
 // a transfer that breaks off goes on. sbom: reads back what the reports say.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -121,4 +122,76 @@ test("a bill of materials has the packages of the image", { skip }, async () => 
   const bad = join(dir, "bad.json");
   writeFileSync(bad, "{}");
   assert.equal((await scan(`sbom:${bad}`)).code, 3);
+});
+
+test("intel goes through a registry: base, nothing new, delta; login; never back, never what is not signed", { skip }, async () => {
+  const port = await registry("intel", true, true), at = `oci://localhost:${port}/intel/db:latest`, ca = join(dir, "server.pem");
+  const key = join(dir, "k.pem"), pub = join(dir, "k.pub"), mine = join(dir, "mine.db"), auth = join(dir, "intel.json");
+  const db = (n: number) => join(dir, `${n}.db`);
+  writeFileSync(auth, JSON.stringify({ auths: { [`localhost:${port}`]: { auth: Buffer.from("alice:s3cret").toString("base64") } } }));
+  for (const k of [key, join(dir, "other.pem")]) await ok("openssl", "genpkey", "-algorithm", "ed25519", "-out", k);
+  await ok("openssl", "pkey", "-in", key, "-pubout", "-out", pub);
+  await ok("openssl", "pkey", "-in", join(dir, "other.pem"), "-pubout", "-out", join(dir, "other.pub"));
+  const feeds = join(dir, "feeds");
+  mkdirSync(feeds);
+  const source = (i: number) => [`p${i}`, { [`CVE-2098-${1000 + i}`]: { description: `a flaw, number ${i}`, releases: { bookworm: { status: "resolved", fixed_version: `1.${i}`, urgency: "high" } } } }];
+  for (const [n, count] of [[1, 3000], [2, 3010], [3, 3020]] as const) {
+    writeFileSync(join(feeds, "tracker.json"), JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, i) => source(i)))));
+    await ok(program("bulkhead"), "intel", "build", "--quiet", "--feeds", feeds, "--output", db(n), "--sign", key, "--serial", String(n), "--expires", "2099-01-31");
+  }
+  const intel = (...args: string[]) => run(program("bulkhead"), ["intel", ...args, "--ca", ca], { timeout: 60000, env: { ...process.env, HOME: dir, DOCKER_CONFIG: join(dir, "none") } });
+  const publish = (n: number, ...args: string[]) => intel("publish", "--key", pub, "--to", at, db(n), ...args);
+  const update = (...args: string[]) => intel("update", "--key", pub, "--output", mine, at, ...args);
+  const same = (n: number) => readFileSync(mine).equals(readFileSync(db(n)));
+
+  assert.match((await publish(1)).stderr, /wants a login/);
+  let r = await update("--auth-file", auth);
+  assert.equal(r.code, 3);
+  assert.match(r.stderr, /404/);
+  r = await publish(1, "--auth-file", auth);
+  assert.equal(r.code, 0, r.stderr);
+  r = await update("--auth-file", auth);
+  assert.equal(r.code, 0, r.stderr);
+  assert.match(r.stdout, /replaced as a whole/);
+  assert.ok(same(1));
+  r = await update("--auth-file", auth);
+  assert.match(r.stdout, /is up to date \(0 bytes\)/);
+
+  r = await publish(2, "--auth-file", auth); // from another machine: nothing is kept but what the registry has
+  assert.equal(r.code, 0, r.stderr);
+  r = await publish(3, "--auth-file", auth);
+  assert.equal(r.code, 0, r.stderr);
+  r = await update("--auth-file", auth);
+  assert.match(r.stdout, /updated by a delta/, r.stderr); // over two publications
+  assert.ok(same(3));
+  r = await publish(2, "--auth-file", auth);
+  assert.equal(r.code, 3);
+  assert.match(r.stderr, /is older than the one in force/);
+
+  // what others' tools see: an artifact whose layers have names
+  const certs = join(dir, "intel-certs");
+  mkdirSync(certs);
+  cpSync(ca, join(certs, "ca.crt"));
+  const creds = ["--cert-dir", certs, "--creds", "alice:s3cret"], skopeo = ["--insecure-policy", "copy", "-q", "--dest-cert-dir", certs, "--dest-creds", "alice:s3cret", "--src-cert-dir", certs, "--src-creds", "alice:s3cret"];
+  const text = await ok("skopeo", "inspect", "--raw", ...creds, at.replace("oci://", "docker://")), raw = JSON.parse(text);
+  assert.equal(raw.layers.length, 5); // base, two deltas, two earlier bases
+  const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
+  r = await update("--auth-file", auth, `${at.replace(":latest", "")}@${digest}`);
+  assert.equal(r.code, 0, r.stderr);
+
+  // a registry that serves an old publication, signature and all; and an image
+  const old = `localhost:${port}/intel/old:latest`;
+  r = await intel("publish", "--key", pub, "--to", `oci://${old}`, db(2), "--auth-file", auth);
+  assert.equal(r.code, 0, r.stderr);
+  await ok("skopeo", ...skopeo, `docker://${old}`, at.replace("oci://", "docker://"));
+  r = await update("--auth-file", auth);
+  assert.equal(r.code, 3);
+  assert.match(r.stderr, /serial 2\) is older than the one in force \(serial 3\)/);
+  assert.ok(same(3));
+  r = await intel("update", "--key", join(dir, "other.pub"), "--output", join(dir, "never.db"), at, "--auth-file", auth);
+  assert.equal(r.code, 3);
+  assert.match(r.stderr, /signature/);
+  await ok("skopeo", ...skopeo.filter((_, i) => i < 7), `oci:${join(dir, "oci")}:latest`, at.replace("oci://", "docker://"));
+  assert.match((await update("--auth-file", auth)).stderr, /no intel/);
+  assert.deepEqual(readdirSync(dir).filter((f) => /part-|next-|never/.test(f)), []);
 });
