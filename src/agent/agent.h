@@ -85,6 +85,7 @@ int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agen
 /* The event for people, without telling it; who is filled in as well. */
 void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev,
                      struct event *out, struct who_event *who);
+int64_t observe_first(struct agent *g, const struct container *c); /* pid of its first process; 0 unknown */
 void observe_held(struct agent *g, bool all); /* let go what is known now or has waited long enough */
 void observe_loss(struct agent *g);
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */
@@ -93,6 +94,9 @@ void held_free(struct held *h);
 /* ---- respond.c: what the policy wants done about an event, in a thread of its own, within a rate ---- */
 struct responder *responder_new(struct agent *g);
 void responder_free(struct responder *r); /* ends after what it is doing; NULL is fine */
+/* What the container's policy wants done about such an event, whether or not it enforces. */
+enum resource_action respond_wanted(const struct container *c, enum event_control control, enum event_severity severity,
+                                    struct str rule);
 /* Ask about an event that was just told. first: first process of its container, 0 unknown. */
 void respond_event(struct agent *g, const struct container *c, const struct event *ev, int64_t first);
 int respond_main(int argc, char **argv);  /* bulkhead-agent respond */

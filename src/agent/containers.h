@@ -22,13 +22,14 @@ struct container_force {
     struct str policy;
     int64_t revision;
     enum policy_mode mode;
-    enum event_action action[CONTROL_sensor + 1];    /* by control */
-    bool learned;                                    /* process.allow is the learned profile */
-    enum resource_action respond[POLICY_SEVERITIES]; /* by severity of the event */
+    enum event_action action[CONTROL_sensor + 1]; /* by control */
+    bool learned;                                 /* process.allow is the learned profile */
+    const struct policy_respond *responds;        /* what is done about an event: policy_respond() */
+    size_t responds_n;
     bool respond_memory;
     bool no_profile;     /* enforce or audit without a list and without a stable profile */
     struct str *notices; /* what the kernel cannot hold */
-    size_t notices_n;
+    size_t notices_n, notices_cap;
 };
 
 struct container {

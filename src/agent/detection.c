@@ -153,8 +153,12 @@ static void on_alert(void *ctx, const struct detect_alert *alert, struct detect_
 {
     struct running *run = ctx;
     struct incident *in;
-    run->always = run->always || alert->rule->always;
-    if (!incidents_alert(run->g->detection->incidents, incident_key(alert->rule, s), s->time, &in))
+    const struct detect_rule *rule = alert->rule;
+    enum event_severity severity = detect_priority_severity(rule->priority);
+    run->always = run->always || rule->always;
+    bool fresh = incidents_alert(run->g->detection->incidents, incident_key(rule, s), s->time, &in);
+    bool act = run->c && respond_wanted(run->c, CONTROL_rules, severity, rule->name) != RESOURCE_ALERT;
+    if (!fresh && !act) /* a repeat is counted; what the policy wants done about it is done each time */
         return;
     explain_once(run, s);
     struct story story = {.alert = alert,
@@ -166,15 +170,19 @@ static void on_alert(void *ctx, const struct detect_alert *alert, struct detect_
                           .event = run->out.detail};
     struct event ev = run->out;
     ev.control = CONTROL_rules;
-    ev.rule = alert->rule->name;
-    ev.severity = detect_priority_severity(alert->rule->priority);
+    ev.rule = rule->name;
+    ev.severity = severity;
     ev.action = ACTION_alert;
     ev.level = LEVEL_detect;
     ev.outcome = OUTCOME_detected;
-    struct str rest = story_detail(run->a, &story);
-    ev.detail = rest;
-    keep(in, &ev);
-    put(run->g, run->a, &ev, in, rest);
+    if (fresh) {
+        struct str rest = story_detail(run->a, &story);
+        ev.detail = rest;
+        keep(in, &ev);
+        put(run->g, run->a, &ev, in, rest);
+    }
+    if (act)
+        respond_event(run->g, run->c, &ev, observe_first(run->g, run->c));
 }
 
 static const struct json_value *ask_detail(void *ctx, struct arena *a)
@@ -183,6 +191,16 @@ static const struct json_value *ask_detail(void *ctx, struct arena *a)
     struct json_value *v = NULL;
     explain_once(run, NULL);
     return json_parse(a, run->out.detail, 0, &v, NULL) < 0 ? NULL : v;
+}
+
+bool detection_named(const struct detection *d, struct str pattern)
+{
+    struct detect_rule *const *list;
+    size_t n = d ? detect_rules_list(d->rules, &list) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->steps_n && str_glob(pattern, list[i]->name, true))
+            return true;
+    return false;
 }
 
 bool detection_wants(const struct detection *d, const struct sensor_event *ev)

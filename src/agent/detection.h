@@ -17,6 +17,7 @@ int detection_load(struct agent *g, struct err *e);
 void detection_free(struct detection *d); /* NULL is fine */
 /* c: NULL for the host. True when a rule that is always malicious fired: not to be learned. */
 bool detection_event(struct agent *g, struct container *c, const struct sensor_event *ev);
+bool detection_named(const struct detection *d, struct str pattern); /* is any rule in force named like that */
 bool detection_wants(const struct detection *d, const struct sensor_event *ev);
 void detection_tick(struct agent *g, int64_t now, bool all); /* repeats that are due; all: at the end */
 

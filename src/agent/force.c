@@ -1,6 +1,7 @@
 /* From policy documents to the kernel's maps, and what of them is really in force. */
 #include "agent/agent.h"
 
+#include "agent/detection.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 
 #define POLICY_ARENA (64u << 20)
-#define FORCE_ARENA  (1u << 20)
+#define FORCE_ARENA  (64u << 20)
 
 /* ---- the set ---- */
 
@@ -245,6 +246,27 @@ static void learned_allow(struct agent *g, struct arena *a, const struct contain
     f->action[CONTROL_process_allow] = ACTION_block;
 }
 
+static void notice(struct arena *a, struct container_force *f, struct str text)
+{
+    f->notices = arena_grow(a, f->notices, f->notices_n, &f->notices_cap, sizeof(*f->notices));
+    f->notices[f->notices_n++] = text;
+}
+
+/* Names in `respond.rules` that nothing here has. */
+static void respond_check(struct agent *g, struct arena *a, struct container_force *f)
+{
+    for (size_t i = 0; i < f->responds_n; i++)
+        for (size_t k = 0; k < f->responds[i].rules_n; k++) {
+            struct str name = f->responds[i].rules[k].name;
+            bool there = detection_named(g->detection, name);
+            for (int n = CONTROL_none + 1; n <= CONTROL_sensor && !there; n++)
+                there = str_glob(name, str_c(event_control_name((enum event_control)n)), true);
+            if (!there)
+                notice(a, f,
+                       arena_strf(a, "respond.rules: no rule and no control is named \"" STR_FMT "\"", STR_ARG(name)));
+        }
+}
+
 void force_container(struct agent *g, struct container *c)
 {
     _cleanup_(arena_freep) struct arena *tmp = arena_new(POLICY_ARENA);
@@ -263,7 +285,8 @@ void force_container(struct agent *g, struct container *c)
     f->policy = arena_str(c->force_arena, p.name);
     f->revision = p.revision;
     f->mode = p.mode;
-    memcpy(f->respond, p.respond, sizeof(f->respond));
+    f->responds = policy_respond_copy(c->force_arena, p.responds, p.responds_n);
+    f->responds_n = p.responds_n;
     f->respond_memory = p.respond_memory;
     for (int k = 0; k < CONTROL_sensor; k++)
         f->action[k] = setting(&p, (enum event_control)k);
@@ -278,9 +301,9 @@ void force_container(struct agent *g, struct container *c)
         if (g->sensor)
             say_problem(g, EVENT_TYPE_policy, "A container's policy could not be put into the kernel", e.msg);
     }
-    f->notices = arena_array(c->force_arena, notices_n + 1, sizeof(struct str));
     for (size_t i = 0; i < notices_n; i++)
-        f->notices[f->notices_n++] = arena_str(c->force_arena, notices[i]);
+        notice(c->force_arena, f, arena_str(c->force_arena, notices[i]));
+    respond_check(g, c->force_arena, f);
     g->status_changed = true;
 }
 

@@ -152,6 +152,12 @@ void observe_explain(struct agent *g, struct arena *a, struct container *c, cons
     out->user_name = session ? who->by : STR_NONE;
 }
 
+int64_t observe_first(struct agent *g, const struct container *c)
+{
+    struct bh_container first;
+    return sensor_container(g->sensor, c->s.id, &first, NULL) == 0 ? first.pid : 0;
+}
+
 static void tell(struct agent *g, struct container *c, const struct sensor_event *ev)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(EVENT_ARENA);
@@ -161,9 +167,8 @@ static void tell(struct agent *g, struct container *c, const struct sensor_event
     if (ev->control != CONTROL_none)
         story_parents(a, g->tree, &out.process);
     journal_put(g->journal, &out);
-    struct bh_container first;
     if (c)
-        respond_event(g, c, &out, sensor_container(g->sensor, c->s.id, &first, NULL) == 0 ? first.pid : 0);
+        respond_event(g, c, &out, observe_first(g, c));
 }
 
 static bool wanted(const struct agent *g, const struct sensor_event *ev)

@@ -85,8 +85,11 @@ static void carry_out(struct agent *g, struct job *j)
     struct respond_done done;
     struct err e = ERR_INIT;
     int r = respond_apply(&place, &j->order, &done, &e);
-    if (r == -EALREADY || (r == -ESRCH && j->order.action == RESOURCE_KILL))
-        return; /* that was done before, or it has died of what the kernel did to it */
+    bool dead = r == -ESRCH && j->order.action == RESOURCE_KILL; /* of what the kernel did to it */
+    if (r == -EALREADY || dead) {
+        log_info("response %s: %s", resource_action_name(j->order.action), e.msg);
+        return;
+    }
     tell_done(g, j, &done, r, e.msg);
 }
 
@@ -221,6 +224,11 @@ static struct job *job_new(const struct container *c, const struct event *ev, in
                                            .uid = ev->process.uid,
                                            .user = arena_str(a, ev->process.user),
                                            .started = ev->process.started};
+    struct str *args = arena_array(a, ev->process.args_n, sizeof(*args));
+    for (size_t i = 0; i < ev->process.args_n; i++)
+        args[i] = arena_str(a, ev->process.args[i]);
+    j->ev.process.args = args;
+    j->ev.process.args_n = ev->process.args_n;
     j->pids[n++] = first;
     j->pids[n++] = ev->process.pid;
     for (size_t i = 0; i < ev->process.parents_n && n < ARRAY_LEN(j->pids); i++)
@@ -250,10 +258,17 @@ static bool in_force(struct agent *g, struct str id, enum resource_action action
            (action <= RESOURCE_FREEZE && s.frozen);
 }
 
+enum resource_action respond_wanted(const struct container *c, enum event_control control, enum event_severity severity,
+                                    struct str rule)
+{
+    struct str name = control == CONTROL_rules ? rule : str_c(event_control_name(control));
+    return policy_respond(c->force.responds, c->force.responds_n, (int)severity, name);
+}
+
 void respond_event(struct agent *g, const struct container *c, const struct event *ev, int64_t first)
 {
     struct responder *r = g->responder;
-    enum resource_action action = c->force.respond[ev->severity];
+    enum resource_action action = respond_wanted(c, ev->control, ev->severity, ev->rule);
     int64_t now = time_monotonic(), limit = g->config.respond_limit ? g->config.respond_limit : LIMIT;
     if (!r || action == RESOURCE_ALERT || ev->action == ACTION_off || ev->control == CONTROL_none ||
         c->s.id.n != IDENTITY_TEXT - 1 || (action == RESOURCE_KILL && ev->outcome == OUTCOME_killed) ||

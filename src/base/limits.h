@@ -16,6 +16,7 @@
 #define LIMIT_POLICY_PATH     247u  /* length of an exact path in a list, BH_LIST_PATH */
 #define LIMIT_POLICY_NETWORK  256u  /* elements of one network list */
 #define LIMIT_POLICY_NAME     120u  /* a DNS name in one: BH_NAME of bpf/network.h */
+#define LIMIT_POLICY_RESPOND  64u   /* names in respond.rules */
 #define LIMIT_POLICY_USERS    16u
 #define LIMIT_EVENT           (64u << 10)
 #define LIMIT_EVENT_ARGS      4096u

@@ -147,6 +147,21 @@ struct resource_limit {
     X(iso_memory, isolation, memory)                                                                                   \
     X(iso_sockets, isolation, sockets)
 
+/* What one document wants done about an event. `rules` are asked first, in their order. */
+struct respond_rule {
+    struct str name; /* of a detection rule, or of a control; with * and ? */
+    enum resource_action action;
+};
+struct policy_respond {
+    enum resource_action severity[POLICY_SEVERITIES]; /* by enum event_severity; ALERT: nothing is done */
+    const struct respond_rule *rules;
+    size_t rules_n;
+};
+/* The strictest of what the documents say. name: the rule's when the event is of control `rules`, else the control's.
+ */
+enum resource_action policy_respond(const struct policy_respond *v, size_t n, int severity, struct str name);
+struct policy_respond *policy_respond_copy(struct arena *a, const struct policy_respond *v, size_t n);
+
 struct container_policy {
     struct str name;       /* names of all that matched, joined by "+"; "default" when none did */
     int64_t revision;      /* highest of the matching documents */
@@ -167,8 +182,9 @@ struct container_policy {
     struct str *isolation_allow; /* other containers that may be reached all the same: names, or KEY=VALUE of a label */
     size_t isolation_allow_n;
     struct resource_limit limits[RESOURCES];
-    enum resource_action respond[POLICY_SEVERITIES]; /* by enum event_severity; ALERT: nothing is done */
-    bool respond_memory;                             /* evidence with the offender's memory */
+    const struct policy_respond *responds; /* of each document that matches */
+    size_t responds_n;
+    bool respond_memory; /* evidence with the offender's memory */
 };
 /* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control
  * `block` in MODE_AUDIT (so it alerts and says what it would have done), scripts `alert`, no lists. */

@@ -180,26 +180,6 @@ static int read_files(struct reading *r, const struct yml *v, struct container_d
     return rc;
 }
 
-/* What is done to a container on an event of this severity. */
-static int read_respond(struct reading *r, const struct yml *v, struct container_doc *p)
-{
-    static const char *const known[] = {"info", "low", "medium", "high", "critical", "evidence", NULL};
-    static const char *const responses[] = {"off", "alert", "throttle", "isolate", "freeze", "stop", "kill", NULL};
-    static const char *const evidence[] = {"files", "memory", NULL};
-    int rc = v ? read_map(r, v, "respond", known) : 0, choice;
-    for (int i = 0; v && rc == 0 && i < POLICY_SEVERITIES; i++) {
-        char at[40];
-        const struct yml *it = yml_get(v, known[i]);
-        snprintf(at, sizeof(at), "respond.%s", known[i]);
-        if (it && (rc = read_choice(r, it, at, responses, &choice)) == 0)
-            p->respond[i] = choice ? (enum resource_action)(choice - 1) : RESOURCE_ALERT;
-    }
-    const struct yml *with = v ? yml_get(v, "evidence") : NULL;
-    if (rc == 0 && with && (rc = read_choice(r, with, "respond.evidence", evidence, &choice)) == 0)
-        p->respond_memory = choice == 1;
-    return rc;
-}
-
 static int read_syscalls(struct reading *r, const struct yml *v)
 {
     static const char *const known[] = {"profile", NULL};
@@ -239,7 +219,7 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
         (rc = read_actions(r, yml_get(doc, "network"), "network", p)) < 0 ||
         (rc = read_actions(r, yml_get(doc, "isolation"), "isolation", p)) < 0 ||
         (rc = yml_get(doc, "files") ? read_files(r, yml_get(doc, "files"), p) : 0) < 0 ||
-        (rc = policy_network_read(r, doc, p)) < 0 || (rc = read_respond(r, yml_get(doc, "respond"), p)) < 0)
+        (rc = policy_network_read(r, doc, p)) < 0 || (rc = policy_respond_read(r, yml_get(doc, "respond"), p)) < 0)
         return rc;
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
         const struct yml *v = yml_get(doc, later[i].section);
@@ -329,7 +309,8 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
                       struct container_policy *ret)
 {
     struct container_doc sum = {.mode = MODE_LEARN};
-    size_t matched = 0;
+    struct policy_respond *responds = NULL;
+    size_t matched = 0, responds_n = 0, responds_cap = 0;
 #define X(control, section, key) sum.control = ACTION_UNSET;
     POLICY_ACTIONS(X)
 #undef X
@@ -355,8 +336,8 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
         if (d->capabilities.given)
             intersect(a, &sum.capabilities, &d->capabilities);
         policy_network_add(a, &sum, d, matched == 1);
-        for (int k = 0; k < POLICY_SEVERITIES; k++)
-            sum.respond[k] = d->respond[k] > sum.respond[k] ? d->respond[k] : sum.respond[k];
+        responds = arena_grow(a, responds, responds_n, &responds_cap, sizeof(*responds));
+        responds[responds_n++] = d->respond;
         sum.respond_memory |= d->respond_memory;
         add_up(a, &sum.deny, &d->deny);
         add_up(a, &sum.files_deny, &d->files_deny);
@@ -395,7 +376,8 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     p.capabilities_n = sum.capabilities.n;
     p.has_capabilities = sum.capabilities.given;
     policy_network_effective(&sum, &p);
-    memcpy(p.respond, sum.respond, sizeof(p.respond));
+    p.responds = responds;
+    p.responds_n = responds_n;
     p.respond_memory = sum.respond_memory;
     *ret = p;
 }

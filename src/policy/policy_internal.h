@@ -73,7 +73,7 @@ struct container_doc {
     struct side_doc egress, ingress;
     struct strs isolation_allow;
     struct resource_limit limits[RESOURCES];
-    enum resource_action respond[POLICY_SEVERITIES];
+    struct policy_respond respond;
     bool respond_memory;
 };
 
@@ -125,6 +125,7 @@ int access_policy_read(struct reading *r, const struct yml *doc);
 /* ---- policy_network.c: sections network, isolation and resources ---- */
 int policy_network_read(struct reading *r, const struct yml *doc, struct container_doc *p);
 /* Add what one more matching document says; `first`: it is the first one. */
+int policy_respond_read(struct reading *r, const struct yml *v, struct container_doc *p); /* v may be NULL */
 void policy_network_add(struct arena *a, struct container_doc *sum, const struct container_doc *d, bool first);
 void policy_network_effective(const struct container_doc *sum, struct container_policy *p);
 

@@ -55,6 +55,10 @@ static void test_contract(void **state)
 static const struct {
     const char *text, *error;
 } refused[] = {
+    {"kind: ContainerPolicy\nname: x\nrespond: {rules: [stop]}\n",
+     "test.yaml:3: policy x: respond.rules: expected a mapping of names to responses"},
+    {"kind: ContainerPolicy\nname: x\nrespond:\n  rules:\n    drift: explode\n",
+     "test.yaml:5: policy x: respond.rules.drift: \"explode\" is not one of off"},
     {"[1]", "test.yaml:1: expected a policy document"},
     {"name: x\n", "test.yaml:1: kind is missing"},
     {"kind: ImagePolice\nname: x\n",
@@ -205,6 +209,45 @@ static void test_container(void **state)
     assert_true(p.capabilities_n == 1 && str_eqc(p.capabilities[0], "CHOWN"));
 }
 
+static void test_respond(void **state)
+{
+    static const struct {
+        enum event_severity severity;
+        const char *name;
+        enum resource_action one, both; /* by the first document; by both */
+    } cases[] = {
+        {SEVERITY_critical, "drift", RESOURCE_STOP, RESOURCE_STOP},
+        {SEVERITY_low, "drift", RESOURCE_ALERT, RESOURCE_ALERT},
+        {SEVERITY_critical, "Terminal shell in container", RESOURCE_ALERT,
+         RESOURCE_FREEZE}, /* named, so not by severity */
+        {SEVERITY_low, "Reverse shell by nc", RESOURCE_ISOLATE, RESOURCE_ISOLATE},
+        {SEVERITY_low, "network.scans", RESOURCE_THROTTLE, RESOURCE_THROTTLE},
+        {SEVERITY_low, "network.shells", RESOURCE_KILL, RESOURCE_KILL}, /* the first that fits */
+        {SEVERITY_high, "network.tunnels", RESOURCE_THROTTLE, RESOURCE_THROTTLE},
+    };
+    static const char first[] = "kind: ContainerPolicy\nname: a\nmode: enforce\nrespond:\n  critical: stop\n  rules:\n"
+                                "    \"Reverse shell*\": isolate\n    Terminal shell in container: alert\n"
+                                "    network.shells: kill\n    \"network.*\": throttle\n";
+    static const char second[] = "---\nkind: ContainerPolicy\nname: b\nrespond: {critical: freeze}\n";
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
+    _cleanup_(policy_set_unrefp) struct policy_set *one = parse(first);
+    _cleanup_(policy_set_unrefp) struct policy_set *both = parse(arena_printf(a, "%s%s", first, second));
+    struct container_subject c = {.name = STR("x")};
+    struct container_policy p, q;
+    policy_container(a, one, &c, &p);
+    policy_container(a, both, &c, &q);
+    assert_true(p.responds_n == 1 && q.responds_n == 2);
+    const struct policy_respond *copy = policy_respond_copy(a, p.responds, p.responds_n);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct str name = str_c(cases[i].name);
+        int severity = (int)cases[i].severity;
+        assert_int_equal(policy_respond(p.responds, p.responds_n, severity, name), cases[i].one);
+        assert_int_equal(policy_respond(copy, p.responds_n, severity, name), cases[i].one);
+        assert_int_equal(policy_respond(q.responds, q.responds_n, severity, name), cases[i].both);
+    }
+    assert_int_equal(policy_respond(NULL, 0, SEVERITY_critical, STR("drift")), RESOURCE_ALERT);
+}
+
 static void test_load(void **state)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
@@ -327,9 +370,9 @@ static void test_documented(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract),   cmocka_unit_test(test_refused), cmocka_unit_test(test_container),
-        cmocka_unit_test(test_load),       cmocka_unit_test(test_schema),  cmocka_unit_test(test_shipped),
-        cmocka_unit_test(test_documented),
+        cmocka_unit_test(test_contract), cmocka_unit_test(test_refused),    cmocka_unit_test(test_container),
+        cmocka_unit_test(test_respond),  cmocka_unit_test(test_load),       cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_shipped),  cmocka_unit_test(test_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

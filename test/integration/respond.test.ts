@@ -41,7 +41,15 @@ before(async () => {
   if (skip) return;
   d = await startDockerd(cleanup);
   await d.busybox("busy:1", { files: { "run": "#!/bin/sh\nwhile :; do echo -n x >>/out/$HOSTNAME; sleep 0.05; done\n" }, changes: ['CMD ["/bin/sh", "/run"]'] });
-  agent = await startAgent(cleanup, { dockerd: d, args: ["--respond-limit", "12"], policies: {
+  const rules = join(d.dir, "rules.yaml");
+  writeFileSync(rules, `- rule: Naps
+  desc: a rule of the user
+  condition: evt.type = execve and evt.dir=< and container.id != host and proc.name = sleep and proc.args startswith 43
+  output: naps
+  priority: NOTICE
+`);
+  agent = await startAgent(cleanup, { dockerd: d, args: ["--respond-limit", "12", "--rules", rules], policies: {
+    "ruled.yaml": policy("ruled", '{critical: stop, rules: {"Coin *": freeze, Naps: kill, Nobody: stop}}').replace("drift: block", "drift: alert"),
     "frozen.yaml": policy("frozen", "{critical: freeze}"), "slow.yaml": policy("slow", "{critical: throttle}"),
     "stopped.yaml": policy("stopped", "{critical: stop}"), "killed.yaml": policy("killed", "{critical: kill, evidence: memory}"),
     "cutoff.yaml": policy("cutoff", "{critical: isolate}"), "audited.yaml": policy("audited", "{critical: stop}", "audit"),
@@ -144,6 +152,29 @@ describe("by policy", { skip }, () => {
     assert.equal(exe.sha256, (await run("sha256sum", ["/bin/busybox"])).stdout.split(" ")[0]);
   });
 
+  test("by the name of a detection rule, each time, though its repeats fold into one incident; others are left alone", async () => {
+    await start("ruled", ...volume("ruled"));
+    const from = agent.events.mark();
+    assert.match((await d.docker("exec", "ruled", "sh", "-c", "sleep 0; wget -q -O /dev/null http://127.0.0.1:1; echo on")).stdout, /on/);
+    for (const n of [4321, 4322]) {
+      await d.ok("exec", "-d", "ruled", "sleep", String(n));
+      const e = await agent.events.wait(`sleep ${n} dies`, (x) => x.outcome === "responded" && x.container?.name === "ruled" && x.process.args?.[1] === String(n), from);
+      assert.equal(e.detail.response, "kill");
+      assert.equal(e.detail.because, "Naps");
+      await until("it is dead", () => !alive(e.process.pid));
+    }
+    assert.equal(agent.events.matching((e) => e.rule === "Naps", from).length, 1);
+    assert.ok(!(await stands("ruled")));
+    await d.ok("exec", "-d", "ruled", "wget", "-q", "-O", "/dev/null", "--header", "--donate-level", "http://127.0.0.1:1");
+    const e = await agent.events.wait("coin miner", (x) => x.outcome === "responded" && x.detail.because === "Coin miner", from);
+    assert.equal(e.detail.response, "freeze"); // named, so not by its severity
+    assert.ok(await stands("ruled"));
+    assert.equal((await by("respond", "release", "ruled")).code, 0);
+    const status = JSON.parse(readFileSync(join(agent.state, "status.json"), "utf8"));
+    const notices = status.containers.find((c: Event) => c.name === "ruled").policy.notices;
+    assert.deepEqual(notices.filter((n: string) => /respond/.test(n)), ['respond.rules: no rule and no control is named "Nobody"']);
+  });
+
   test("a policy that audits does nothing but say so; ordinary work is left alone", async () => {
     await start("audited", ...volume("audited"));
     await start("benign", ...volume("benign"));
@@ -162,7 +193,7 @@ describe("evidence", { skip }, () => {
   test("is verified; a changed bundle, a changed chain and a bundle of somebody else's show", async () => {
     const fine = await by("evidence", "verify");
     assert.equal(fine.code, 0, fine.stderr);
-    assert.match(fine.stdout, /chain is whole, 2 bundles/);
+    assert.match(fine.stdout, /chain is whole, 4 bundles/);
     const dir = join(agent.state, "evidence");
     const [bundle] = JSON.parse(`[${(await by("evidence", "list", "--json")).stdout.trim().replaceAll("\n", ",")}]`).map((b: Event) => b.bundle);
     const whole = readFileSync(join(dir, bundle)), chain = readFileSync(join(dir, "chain"), "utf8");
