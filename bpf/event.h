@@ -245,6 +245,11 @@ enum bh_policy_flags {
     BH_POLICY_CONTENT = 1 << 9,  /* lists name programs by the SHA-256 of their content */
 };
 
+#define BH_CALLS 512 /* numbers of system calls that are learned */
+struct bh_calls {
+    __u64 seen[BH_CALLS / 64];
+};
+
 enum bh_list {
     BH_LIST_ALLOW,
     BH_LIST_DENY,

@@ -95,6 +95,7 @@ MAP_LAZY(HASH, 65536, struct bh_path_key, __u32, paths);
 MAP_LAZY(HASH, 16384, struct bh_glob_key, struct bh_globs, globs);
 MAP_LAZY(HASH, 16384, struct id_key, struct bh_container, containers);
 MAP_LAZY(HASH, 16384, __u32, struct id_key, mnt_namespaces);
+MAP_LAZY(HASH, 4096, struct id_key, struct bh_calls, learned_calls); /* of containers that learn */
 MAP(LRU_HASH, 16384, struct ident_key, struct ident, idents);
 MAP(LRU_HASH, 65536, struct novel_key, struct novel, novelty);
 MAP(PERCPU_ARRAY, 4, __u32, struct scratch, scratches);

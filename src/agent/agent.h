@@ -88,6 +88,7 @@ void observe_explain(struct agent *g, struct arena *a, struct container *c, cons
 int64_t observe_first(struct agent *g, const struct container *c); /* pid of its first process; 0 unknown */
 void observe_held(struct agent *g, bool all); /* let go what is known now or has waited long enough */
 void observe_loss(struct agent *g);
+void observe_calls(struct agent *g, int64_t now); /* what containers in mode learn called, into their profiles */
 void observe_running(struct agent *g, struct container *c); /* learn what runs already */
 void held_free(struct held *h);
 

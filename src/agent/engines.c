@@ -91,6 +91,8 @@ static void ended(struct agent *g, struct watch *m)
     c->running = false;
     if (m->kind == WATCH_REMOVED) {
         respond_forget(g->config.state, m->s.id);
+        if (g->sensor && m->s.id.n)
+            sensor_container_forget(g->sensor, m->s.id, NULL); /* no process is left: it makes no demands */
         containers_removed(g->containers, m->s.id, time_now());
     } else {
         char detail[64];

@@ -147,6 +147,7 @@ static void tick(struct loop *l)
     observe_loss(g);
     images_step(g->images, now);
     detection_tick(g, now, false);
+    observe_calls(g, now);
     profiles_tick(g->profiles, now, tell_profile, g);
     engines_orphans(g, now);
     canary_step(g);

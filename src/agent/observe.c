@@ -107,6 +107,17 @@ void observe_running(struct agent *g, struct container *c)
     processes_each(g->tree, id, learn_process, &l);
 }
 
+/* System calls come as bits that the kernel side keeps: they are fetched, not told. */
+void observe_calls(struct agent *g, int64_t now)
+{
+    struct calls made;
+    for (struct container *c = NULL; g->sensor && (c = containers_next(g->containers, c));)
+        if (c->force.mode == MODE_LEARN && c->s.image_id.n && c->s.id.n == IDENTITY_TEXT - 1 &&
+            calls_seen(g->config.bpf_dir, c->s.id, &made, NULL) == 0 &&
+            profiles_calls(g->profiles, c->s.image_id, c->s.image, &made, now))
+            g->status_changed = true;
+}
+
 /* ---- the process tree ---- */
 
 static void track(struct agent *g, const struct sensor_event *ev)

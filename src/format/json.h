@@ -124,6 +124,7 @@ void json_w_null(struct json_writer *w);
 void json_w_raw(struct json_writer *w, struct str json); /* one value, already valid JSON */
 void json_w_value(struct json_writer *w, const struct json_value *v);
 /* key and value at once */
+void json_w_member(struct json_writer *w, const struct json_value *member); /* of an object, as it is */
 void json_w_kstr(struct json_writer *w, const char *key, struct str s);
 void json_w_kstrz(struct json_writer *w, const char *key, const char *s);
 void json_w_ki64(struct json_writer *w, const char *key, int64_t v);

@@ -243,3 +243,9 @@ void json_w_karray(struct json_writer *w, const char *key)
     json_w_key(w, key);
     json_w_array(w);
 }
+
+void json_w_member(struct json_writer *w, const struct json_value *member)
+{
+    put_key(w, member->key);
+    json_w_value(w, member);
+}

@@ -184,6 +184,7 @@ struct container_policy {
     struct resource_limit limits[RESOURCES];
     const struct policy_respond *responds; /* of each document that matches */
     size_t responds_n;
+    struct str syscalls; /* seccomp profile: "", default, learned, or a path on the host */
     bool respond_memory; /* evidence with the offender's memory */
 };
 /* Effective policy: strictest setting of each control, denies add, allows intersect. Host default: every control

@@ -180,15 +180,14 @@ static int read_files(struct reading *r, const struct yml *v, struct container_d
     return rc;
 }
 
-static int read_syscalls(struct reading *r, const struct yml *v)
+static int read_syscalls(struct reading *r, const struct yml *v, struct container_doc *p)
 {
     static const char *const known[] = {"profile", NULL};
-    struct str profile;
     int rc = read_map(r, v, "syscalls", known);
     if (rc == 0 && yml_get(v, "profile"))
-        rc = read_text(r, yml_get(v, "profile"), "syscalls.profile", &profile);
-    if (rc == 0 && yml_get(v, "profile") && !str_eqc(profile, "learned") && !str_eqc(profile, "default") &&
-        profile.p[0] != '/')
+        rc = read_text(r, yml_get(v, "profile"), "syscalls.profile", &p->syscalls);
+    if (rc == 0 && p->syscalls.n && !str_eqc(p->syscalls, "learned") && !str_eqc(p->syscalls, "default") &&
+        p->syscalls.p[0] != '/')
         rc = read_fail(r, yml_get(v, "profile"), "syscalls.profile: expected learned, default or an absolute path");
     return rc;
 }
@@ -199,10 +198,6 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
                                         "files",     "isolation", "network", "privilege", "syscalls",
                                         "resources", "respond",   NULL};
     static const char *const modes[] = {"learn", "audit", "enforce", NULL};
-    const struct {
-        const char *section;
-        int (*read)(struct reading *r, const struct yml *v);
-    } later[] = {{"syscalls", read_syscalls}};
     int rc = read_map(r, doc, "ContainerPolicy", known), mode = MODE_AUDIT;
     if (rc < 0)
         return rc;
@@ -219,18 +214,10 @@ int container_policy_read(struct reading *r, const struct yml *doc, int64_t revi
         (rc = read_actions(r, yml_get(doc, "network"), "network", p)) < 0 ||
         (rc = read_actions(r, yml_get(doc, "isolation"), "isolation", p)) < 0 ||
         (rc = yml_get(doc, "files") ? read_files(r, yml_get(doc, "files"), p) : 0) < 0 ||
-        (rc = policy_network_read(r, doc, p)) < 0 || (rc = policy_respond_read(r, yml_get(doc, "respond"), p)) < 0)
+        (rc = policy_network_read(r, doc, p)) < 0 ||
+        (rc = yml_get(doc, "syscalls") ? read_syscalls(r, yml_get(doc, "syscalls"), p) : 0) < 0 ||
+        (rc = policy_respond_read(r, yml_get(doc, "respond"), p)) < 0)
         return rc;
-    for (size_t i = 0; i < ARRAY_LEN(later); i++) {
-        const struct yml *v = yml_get(doc, later[i].section);
-        if (!v)
-            continue;
-        if ((rc = later[i].read(r, v)) < 0)
-            return rc;
-        YML_EACH(v, it)
-        read_notice(r, "%s." STR_FMT ": read and checked, but this version does not put it into force",
-                    later[i].section, STR_ARG(it->key));
-    }
     return 0;
 }
 
@@ -305,6 +292,18 @@ static void add_up(struct arena *a, struct strs *sum, const struct strs *more)
             strs_add(a, sum, more->v[k]);
 }
 
+/* A file of the operator before what was learned, that before the default. */
+static struct str stricter(struct str x, struct str y)
+{
+    static const char *const words[] = {"", "default", "learned"};
+    size_t rank[2] = {3, 3};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        rank[0] = str_eqc(x, words[i]) ? i : rank[0];
+        rank[1] = str_eqc(y, words[i]) ? i : rank[1];
+    }
+    return rank[1] > rank[0] ? y : x;
+}
+
 void policy_container(struct arena *a, const struct policy_set *s, const struct container_subject *c,
                       struct container_policy *ret)
 {
@@ -339,6 +338,7 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
         responds = arena_grow(a, responds, responds_n, &responds_cap, sizeof(*responds));
         responds[responds_n++] = d->respond;
         sum.respond_memory |= d->respond_memory;
+        sum.syscalls = stricter(sum.syscalls, d->syscalls);
         add_up(a, &sum.deny, &d->deny);
         add_up(a, &sum.files_deny, &d->files_deny);
         add_up(a, &sum.files_read_only, &d->files_read_only);
@@ -379,5 +379,6 @@ void policy_container(struct arena *a, const struct policy_set *s, const struct 
     p.responds = responds;
     p.responds_n = responds_n;
     p.respond_memory = sum.respond_memory;
+    p.syscalls = sum.syscalls;
     *ret = p;
 }

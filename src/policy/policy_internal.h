@@ -74,6 +74,7 @@ struct container_doc {
     struct strs isolation_allow;
     struct resource_limit limits[RESOURCES];
     struct policy_respond respond;
+    struct str syscalls;
     bool respond_memory;
 };
 

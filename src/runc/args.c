@@ -10,6 +10,11 @@ static const char *const command_words[] = {
     "f",         "image-path",  "work-path",         "parent-path", "manage-cgroups-mode", "empty-ns",
     "status-fd", "lsm-profile", "lsm-mount-context",
 };
+/* Options of exec that take a word. */
+static const char *const exec_words[] = {
+    "process", "p",        "console-socket", "cwd",      "env", "e", "user",         "u",      "additional-gids",
+    "g",       "pid-file", "process-label",  "apparmor", "cap", "c", "preserve-fds", "cgroup",
+};
 static const char *const starting[] = {"create", "run", "restore"};
 
 static bool in(const char *const *list, size_t n, struct str name)
@@ -35,6 +40,23 @@ static int option(char ***at, const char *const *words, size_t n, struct str *na
         return err_set(e, EINVAL, "option %s needs a value", **at);
     *value = *++*at;
     return 0;
+}
+
+/* Of exec: the file with the process, and the container. What is not understood is runc's to refuse. */
+static void read_exec(char **at, struct args *a)
+{
+    struct str name;
+    const char *value, *process = NULL;
+    for (; *at && **at == '-' && (*at)[1]; at++) {
+        if (option(&at, exec_words, ARRAY_LEN(exec_words), &name, &value, NULL) < 0)
+            return;
+        if (value && (str_eqc(name, "process") || str_eqc(name, "p")))
+            process = value;
+    }
+    if (*at && process) {
+        a->id = *at;
+        a->process = process;
+    }
 }
 
 int args_parse(char **argv, struct args *ret, struct err *e)
@@ -65,6 +87,8 @@ int args_parse(char **argv, struct args *ret, struct err *e)
     }
     if (*at)
         a.command = *at++;
+    if (str_eqc(str_c(a.command), "exec"))
+        read_exec(at, &a);
     a.starts = in(starting, ARRAY_LEN(starting), str_c(a.command));
     for (; a.starts && *at && **at == '-' && (*at)[1]; at++) {
         if (str_eqc(str_c(*at), "--")) {

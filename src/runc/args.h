@@ -20,8 +20,9 @@ struct args {
     const char *bundle;  /* default "." */
     const char *log;     /* NULL: none */
     bool log_json;
-    const char *id; /* "" when the command has none */
-    bool starts;    /* create, run and restore bring a container into being */
+    const char *id;      /* "" when the command has none, or needs no look */
+    const char *process; /* exec: the file that describes it; NULL: none */
+    bool starts;         /* create, run and restore bring a container into being */
 };
 
 int args_parse(char **argv, struct args *ret, struct err *e); /* argv NULL-terminated, with argv[0]; borrows */

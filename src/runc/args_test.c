@@ -27,7 +27,9 @@ static const struct {
     {"create -- c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|create|.|-|c1|create"},
     /* an option whose value looks like a command */
     {"--root create --log /l start c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|start|.|/l||--root"},
-    {"exec --process /p --detach c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|exec|.|-||exec"},
+    {"exec --process /p --detach c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|exec|.|-|c1|exec"},
+    {"exec --pid-file=/x -p /p c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|exec|.|-|c1|exec"},
+    {"exec c1 sh -p x", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|exec|.|-||exec"},
     {"delete --force c1", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead|delete|.|-||delete"},
     {"--version", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead||.|-||--version"},
     {"", "/var/lib/bulkhead|-|/sys/fs/bpf/bulkhead||.|-||"},

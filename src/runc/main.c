@@ -13,6 +13,7 @@
 #include "gate/decision.h"
 #include "runc/args.h"
 #include "runc/identity.h"
+#include "runc/lockdown.h"
 #include "runtime/kernel_policy.h"
 #include "runtime/profile.h"
 
@@ -111,14 +112,14 @@ static int denied(struct arena *a, const struct args *args, const struct subject
     return refuse(args, text);
 }
 
-/* The container runs under the pinned host default then; that is worth an alert, not an outage. */
+/* The container runs with less than its policy says; that is worth an alert, not an outage. */
 static void unprotected(struct arena *a, const struct args *args, const struct subject *s,
-                        const struct container_policy *p, const char *why)
+                        const struct container_policy *p, const char *rule, const char *why)
 {
     struct event ev = {
         .type = EVENT_TYPE_gate,
         .control = CONTROL_sensor,
-        .rule = STR("Policy not in the kernel"),
+        .rule = str_c(rule),
         .severity = p->mode == MODE_ENFORCE ? SEVERITY_high : SEVERITY_medium,
         .action = ACTION_alert,
         .level = LEVEL_detect,
@@ -131,20 +132,24 @@ static void unprotected(struct arena *a, const struct args *args, const struct s
     leave(a, args->state, &ev);
 }
 
-/* The learned profile rules where the policy has no list of its own, and is past learning: as in the agent. */
-static void learned_allow(struct arena *a, const struct args *args, const struct subject *s,
-                          const struct container_policy *p, struct kernel_policy_extra *x)
+static bool stable_profile(struct arena *a, const struct args *args, const struct subject *s, struct profile *ret)
 {
-    struct profile pr;
+    return image_id_valid(s->image_id) &&
+           profile_load(a, arena_printf(a, "%s/profiles", args->state), s->image_id, ret, NULL) == 0 && ret->stable;
+}
+
+/* The learned profile rules where the policy has no list of its own, and is past learning: as in the agent. */
+static void learned_allow(struct arena *a, const struct container_policy *p, const struct profile *pr,
+                          struct kernel_policy_extra *x)
+{
     x->tell_all = p->mode == MODE_LEARN;
-    if (p->mode == MODE_LEARN || p->has_allow || !image_id_valid(s->image_id) ||
-        profile_load(a, arena_printf(a, "%s/profiles", args->state), s->image_id, &pr, NULL) < 0 || !pr.stable)
+    if (p->mode == MODE_LEARN || p->has_allow || !pr)
         return;
-    struct str *v = arena_array(a, pr.executables_n + 1, sizeof(*v));
-    for (size_t i = 0; i < pr.executables_n; i++)
-        v[i] = pr.executables[i].path;
+    struct str *v = arena_array(a, pr->executables_n + 1, sizeof(*v));
+    for (size_t i = 0; i < pr->executables_n; i++)
+        v[i] = pr->executables[i].path;
     x->allow = v;
-    x->allow_n = pr.executables_n;
+    x->allow_n = pr->executables_n;
     x->has_allow = true;
 }
 
@@ -152,15 +157,21 @@ static void put_policy(struct arena *a, const struct args *args, struct gate *g,
 {
     struct err e = ERR_INIT;
     struct container_policy p;
+    struct profile known;
+    struct lockdown l;
     _cleanup_(policy_set_unrefp) struct policy_set *set = NULL;
     if (gate_policies(g, &set, &e) < 0)
         return; /* then nothing was allowed */
     struct container_subject c = subject_for_policy(s);
-    struct kernel_policy_extra extra = {.image_id = s->image_id};
+    struct kernel_policy_extra extra = {.image_id = s->image_id, .starts = true};
     policy_container(a, set, &c, &p);
-    learned_allow(a, args, s, &p, &extra);
+    const struct profile *profile = stable_profile(a, args, s, &known) ? &known : NULL;
+    learned_allow(a, &p, profile, &extra);
+    if (lockdown_bundle(a, args->bundle, &p, profile, &l, &e) < 0 || l.said)
+        unprotected(a, args, s, &p, "Policy not in the container's configuration", l.said ? l.said : e.msg);
+    extra.sealed = l.sealed;
     if (kernel_policy_put(a, args->bpf_dir, s->id, &p, &extra, NULL, NULL, &e) < 0)
-        unprotected(a, args, s, &p, e.msg);
+        unprotected(a, args, s, &p, "Policy not in the kernel", e.msg);
 }
 
 /* 0: go on. */
@@ -180,6 +191,23 @@ static int guard(struct arena *a, const struct args *args)
     return 0;
 }
 
+/* A process joins: the filter is the container's, its capabilities are its own. */
+static void joins(struct arena *a, const struct args *args)
+{
+    struct subject s;
+    struct err e = ERR_INIT;
+    struct container_policy p;
+    _cleanup_(policy_set_unrefp) struct policy_set *set = NULL;
+    _cleanup_(gate_closep) struct gate *g = gate_open(args->state);
+    identity_find(a, args->state, args->bundle, str_c(args->id), &s);
+    if (gate_policies(g, &set, &e) < 0)
+        return;
+    struct container_subject c = subject_for_policy(&s);
+    policy_container(a, set, &c, &p);
+    if (lockdown_process(a, args->process, &p, &e) < 0)
+        unprotected(a, args, &s, &p, "Policy not in the process's configuration", e.msg);
+}
+
 int main(int argc, char **argv)
 {
     struct args args;
@@ -193,6 +221,10 @@ int main(int argc, char **argv)
         int r = guard(a, &args);
         if (r != 0)
             return r;
+    }
+    if (args.process) {
+        _cleanup_(arena_freep) struct arena *a = arena_new(ARENA);
+        joins(a, &args);
     }
     become(&args);
     return 1;

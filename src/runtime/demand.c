@@ -20,6 +20,7 @@ static const struct {
     const char *program, *tracepoint; /* tracepoint NULL: a BTF one, which knows where it belongs */
 } programs[] = {
     {DEMAND_COMPAT, "compat_enter", NULL},
+    {DEMAND_LEARN, "learn_enter", NULL},
     {DEMAND_OPENS, "open_trace_open", "sys_exit_open"},
     {DEMAND_OPENS, "open_trace_openat", "sys_exit_openat"},
     {DEMAND_OPENS, "open_trace_openat2", "sys_exit_openat2"},
@@ -127,8 +128,10 @@ static int wanted(const char *bpf_dir, bool on[DEMANDS], struct err *e)
             on[DEMAND_OPENS] = true;
     }
     for (from = NULL; r == 0 && bpf_map_get_next_key(policies, from, next) == 0; from = memcpy(at, next, BH_ID))
-        if (bpf_map_lookup_elem(policies, next, &p) == 0 && (p.flags & BH_POLICY_FILES))
-            on[DEMAND_OPENS] = true;
+        if (bpf_map_lookup_elem(policies, next, &p) == 0) {
+            on[DEMAND_OPENS] |= !!(p.flags & BH_POLICY_FILES);
+            on[DEMAND_LEARN] |= p.mode == BH_LEARN;
+        }
     on[DEMAND_COMPAT] |= none;
     if (policies >= 0)
         close(policies);

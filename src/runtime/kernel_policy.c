@@ -1,6 +1,7 @@
 #include "runtime/kernel_policy.h"
 
 #include "base/cleanup.h"
+#include "runtime/calls.h"
 #include "runtime/demand.h"
 #include "runtime/pin.h"
 #include "runtime/sensor.h"
@@ -255,13 +256,19 @@ static bool has_lists(const struct bh_policy *b)
 }
 
 /* What this policy needs is attached before its container starts; what none needs any more, the agent detaches. */
-static int demands(const char *bpf_dir, const struct maps *m, const struct bh_policy *b, struct err *e)
+static int demands(const char *bpf_dir, const char *id, const struct maps *m, const struct bh_policy *b, struct err *e)
 {
     uint32_t written = 1, n = 0;
     bpf_map_lookup_elem(m->changes, &written, &n);
     n++;
     bpf_map_update_elem(m->changes, &written, &n, BPF_ANY);
-    return b->flags & BH_POLICY_FILES ? demand_set(bpf_dir ? bpf_dir : SENSOR_BPF_DIR, DEMAND_OPENS, true, e) : 0;
+    const char *dir = bpf_dir ? bpf_dir : SENSOR_BPF_DIR;
+    int r = 0;
+    if (id && b->mode == BH_LEARN && calls_watch(dir, str_n(id, BH_ID), NULL) == 0)
+        r = demand_set(dir, DEMAND_LEARN, true, e);
+    if (r == 0 && b->flags & BH_POLICY_FILES)
+        r = demand_set(dir, DEMAND_OPENS, true, e);
+    return r;
 }
 
 /* A host without cgroup2 has no tables for it: then it is said, where the policy asks for it. */
@@ -293,7 +300,7 @@ static int put(struct arena *a, const char *bpf_dir, const char *id, const struc
         int fd = id ? m.policies : m.deflt;
         const void *key = id ? (const void *)id : &zero;
         bool had = bpf_map_lookup_elem(fd, key, &old) == 0;
-        if (had && (old.flags & BH_POLICY_SEALED) && id)
+        if (had && (old.flags & BH_POLICY_SEALED) && id && !(x && x->starts))
             b.flags |= BH_POLICY_SEALED; /* a seccomp filter lasts */
         b.set = hash(id ? str_n(id, BH_ID) : STR("default")) & ~UINT64_C(1);
         if (had && (old.set & ~UINT64_C(1)) == b.set)
@@ -308,7 +315,7 @@ static int put(struct arena *a, const char *bpf_dir, const char *id, const struc
         else if (had && has_lists(&old))
             drop_lists(&m, old.set);
         if (r == 0)
-            r = demands(bpf_dir, &m, &b, e);
+            r = demands(bpf_dir, id, &m, &b, e);
     }
     maps_close(&m);
     if (r == 0)
@@ -357,6 +364,7 @@ int kernel_policy_del(const char *bpf_dir, struct str id, struct err *e)
     maps_close(&m);
     struct err none = ERR_INIT;
     kernel_network_del(bpf_dir, id.p, &none);
+    calls_forget(bpf_dir, id);
     return r;
 }
 

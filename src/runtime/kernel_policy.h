@@ -23,6 +23,7 @@
 struct kernel_policy_extra {
     struct str image_id; /* novelty is kept per image; empty: per container */
     bool tell_all;       /* tell every exec of this container, not only new ones */
+    bool starts;         /* by bulkhead-runc: nothing of an earlier run of this container lasts */
     bool sealed;         /* bulkhead-runc closes the 32-bit entry of this container: stays set in later puts */
     /* added to process.allow as exact paths: the learned profile */
     const struct str *allow;

@@ -15,6 +15,7 @@ CODE(network)
 CODE(cgroup)
 CODE(shell)
 CODE(isolation)
+CODE(learn)
 CODE(iter)
 CODE(probe)
 #undef CODE
@@ -27,6 +28,7 @@ static const struct object objects[] = {
     {"cgroup", bpf_cgroup_start, bpf_cgroup_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"shell", bpf_shell_start, bpf_shell_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"isolation", bpf_isolation_start, bpf_isolation_end, OBJECT_LSM | OBJECT_TRACE, true},
+    {"learn", bpf_learn_start, bpf_learn_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"iter", bpf_iter_start, bpf_iter_end, 0, true},
     {"probe", bpf_probe_start, bpf_probe_end, 0, true},
 };

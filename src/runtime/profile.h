@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "format/json.h"
+#include "runtime/calls.h"
 
 #define PROFILE_EXECUTABLES 2048u
 #define PROFILE_USERS       16u
@@ -55,6 +56,7 @@ struct profile {
     struct str *folders; /* of files opened for writing, where the sensor tells that */
     size_t folders_n;
     uint64_t capabilities;    /* that any program held */
+    struct calls calls;       /* system calls made; none: not learned */
     int64_t starts;           /* of containers, since learning began */
     int64_t created, changed; /* instants; changed: last time something new was seen */
     int64_t starts_then;      /* `starts` at that moment */
@@ -77,11 +79,12 @@ void profiles_started(struct profiles *ps, struct str image_id, struct str image
 /* True when the executable was not in the profile before. */
 bool profiles_observe(struct profiles *ps, struct str image_id, struct str image, const struct profile_seen *s,
                       int64_t now);
-/* The same for the network, for a folder written to, for the capabilities a program holds. */
+/* The same for the network, for a folder written to, for the capabilities a program holds, for system calls. */
 bool profiles_peer(struct profiles *ps, struct str image_id, struct str image, const struct profile_peer *s,
                    int64_t now);
 bool profiles_folder(struct profiles *ps, struct str image_id, struct str image, struct str folder, int64_t now);
 bool profiles_capabilities(struct profiles *ps, struct str image_id, struct str image, uint64_t held, int64_t now);
+bool profiles_calls(struct profiles *ps, struct str image_id, struct str image, const struct calls *made, int64_t now);
 /* Write what changed (at most once a second each), and call fn once for each profile that has become stable, or, having
  * been so, saw something new (p->stable is false then). */
 void profiles_tick(struct profiles *ps, int64_t now, void (*fn)(void *ctx, const struct profile *p), void *ctx);
@@ -97,9 +100,12 @@ int profile_read(struct arena *a, const struct json_value *v, struct profile *re
 /* A ContainerPolicy (YAML) that allows exactly this. */
 void profile_policy(struct buf *out, const struct profile *p, const char *mode);
 /* ---- profile_export.c: the same for others ---- */
-/* seccomp JSON for `docker run --security-opt seccomp=`: all calls but those that change the kernel, other processes or
- * namespaces and that the capabilities held do not allow anyway. System calls are not learned one by one. */
+/* seccomp JSON for `docker run --security-opt seccomp=`: the calls learned and what any program needs; where none were
+ * learned, all but those that change the kernel, other processes or namespaces. In both, what only a capability that no
+ * program held allows is refused. */
 void profile_seccomp(struct buf *out, const struct profile *p);
+/* The calls such a filter lets through. */
+void profile_calls(const struct profile *p, struct calls *ret);
 /* Kubernetes NetworkPolicy; selector: "app=web,tier=front", NULL: app=NAME of the image. */
 void profile_network_policy(struct buf *out, const struct profile *p, const char *selector);
 void profile_apparmor(struct buf *out, const struct profile *p);

@@ -82,6 +82,8 @@ void profile_merge(struct arena *a, const struct profile *x, const struct profil
         if (!has_folder(x, y->folders[i]))
             p.folders[p.folders_n++] = y->folders[i];
     p.capabilities = x->capabilities | y->capabilities;
+    p.calls = x->calls;
+    calls_merge(&p.calls, &y->calls);
     p.starts = x->starts + y->starts;
     p.starts_then = x->starts_then + y->starts_then;
     p.created = x->created && x->created < y->created ? x->created : y->created;
@@ -96,6 +98,7 @@ void profile_merge(struct arena *a, const struct profile *x, const struct profil
 /* What is in `in` and not in `other`. */
 static size_t only(struct buf *out, char sign, const struct profile *in, const struct profile *other)
 {
+    char name[CALL_NAME];
     size_t n = 0;
     for (size_t i = 0; i < in->executables_n; i++) {
         const struct profile_executable *x = &in->executables[i], *there = find_program(other, x->path);
@@ -131,6 +134,11 @@ static size_t only(struct buf *out, char sign, const struct profile *in, const s
         buf_printf(out, "%c capabilities %016" PRIx64 "\n", sign, caps);
         n++;
     }
+    for (unsigned i = 0; i < BH_CALLS; i++)
+        if (calls_has(&in->calls, i) && !calls_has(&other->calls, i)) {
+            buf_printf(out, "%c call %s\n", sign, call_name(i, name));
+            n++;
+        }
     return n;
 }
 

@@ -128,26 +128,80 @@ static void deny_clone_flag(struct json_writer *w, int64_t flag)
     json_w_end(w);
 }
 
+void profile_calls(const struct profile *p, struct calls *ret)
+{
+    struct str one;
+    *ret = p->calls;
+    calls_add_basic(ret);
+    for (size_t i = 0; i < ARRAY_LEN(guarded); i++) {
+        struct str names = str_c(guarded[i].calls);
+        while (guarded[i].capability < 64 && !held(p, guarded[i].capability) && str_cut(&names, ' ', &one)) {
+            int nr = call_number(one);
+            if (nr >= 0)
+                calls_drop(ret, (unsigned)nr);
+        }
+    }
+}
+
+static void put_namespaces(struct json_writer *w)
+{
+    static const int64_t flags[] = {0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000};
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        deny_clone_flag(w, flags[i]);
+}
+
+static void put_allowed(struct json_writer *w, const struct profile *p)
+{
+    struct calls may;
+    char name[CALL_NAME];
+    int clone = call_number(STR("clone")), clone3 = call_number(STR("clone3"));
+    bool admin = held(p, CAP_SYS_ADMIN);
+    profile_calls(p, &may);
+    json_w_object(w);
+    json_w_karray(w, "names");
+    for (unsigned i = 0; i < BH_CALLS; i++)
+        if (calls_has(&may, i) && call_name(i, name)[0] != '#' && (admin || ((int)i != clone && (int)i != clone3)))
+            json_w_str(w, str_c(name));
+    json_w_end(w);
+    json_w_kstrz(w, "action", "SCMP_ACT_ALLOW");
+    json_w_end(w);
+    if (admin)
+        return;
+    /* no flag of a namespace */
+    json_w_raw(w,
+               STR("{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"
+                   "\"valueTwo\":0,\"op\":\"SCMP_CMP_MASKED_EQ\"}]}"));
+}
+
+static void put_denied(struct json_writer *w, const struct profile *p)
+{
+    for (size_t i = 0; i < ARRAY_LEN(guarded); i++)
+        if (!held(p, guarded[i].capability)) {
+            deny(w, str_c(guarded[i].calls), EPERM);
+            json_w_end(w);
+        }
+    if (!held(p, CAP_SYS_ADMIN))
+        put_namespaces(w);
+}
+
 void profile_seccomp(struct buf *out, const struct profile *p)
 {
-    static const int64_t namespaces[] = {0x00020000, 0x02000000, 0x04000000, 0x08000000,
-                                         0x10000000, 0x20000000, 0x40000000};
+    bool learned = calls_any(&p->calls);
     struct json_writer w = JSON_WRITER(out);
     json_w_object(&w);
-    json_w_kstrz(&w, "defaultAction", "SCMP_ACT_ALLOW");
+    json_w_kstrz(&w, "defaultAction", learned ? "SCMP_ACT_ERRNO" : "SCMP_ACT_ALLOW");
+    if (learned)
+        json_w_ki64(&w, "defaultErrnoRet", EPERM);
     json_w_karray(&w, "architectures"); /* no 32-bit entry */
     json_w_str(&w, STR("SCMP_ARCH_X86_64"));
     json_w_str(&w, STR("SCMP_ARCH_AARCH64"));
     json_w_end(&w);
     json_w_karray(&w, "syscalls");
-    for (size_t i = 0; i < ARRAY_LEN(guarded); i++)
-        if (!held(p, guarded[i].capability)) {
-            deny(&w, str_c(guarded[i].calls), EPERM);
-            json_w_end(&w);
-        }
+    if (learned)
+        put_allowed(&w, p);
+    else
+        put_denied(&w, p);
     if (!held(p, CAP_SYS_ADMIN)) {
-        for (size_t i = 0; i < ARRAY_LEN(namespaces); i++)
-            deny_clone_flag(&w, namespaces[i]);
         deny(&w, STR("clone3"), ENOSYS); /* its flags are in memory; libc falls back to clone */
         json_w_end(&w);
     }

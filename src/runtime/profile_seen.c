@@ -1,4 +1,4 @@
-/* The parts of a profile beside programs: peers, folders written to, capabilities held. */
+/* The parts of a profile beside programs: peers, folders written to, capabilities held, system calls. */
 #include "base/cleanup.h"
 #include "base/time.h"
 #include "runtime/profile_internal.h"
@@ -87,6 +87,15 @@ bool profiles_capabilities(struct profiles *ps, struct str image_id, struct str 
     return true;
 }
 
+bool profiles_calls(struct profiles *ps, struct str image_id, struct str image, const struct calls *made, int64_t now)
+{
+    struct learned *l = calls_any(made) ? profile_learned(ps, image_id, image, true, now) : NULL;
+    if (!l || !calls_merge(&l->p.calls, made))
+        return false;
+    profile_new_thing(l, now);
+    return true;
+}
+
 /* ---- files ---- */
 
 static void w_time(struct json_writer *w, const char *key, int64_t t)
@@ -103,7 +112,7 @@ static int64_t r_time(const struct json_value *v)
 
 void profile_write_more(struct json_writer *w, const struct profile *p)
 {
-    char caps[24];
+    char caps[24], name[CALL_NAME];
     json_w_karray(w, "peers");
     for (size_t i = 0; i < p->peers_n; i++) {
         const struct profile_peer *x = &p->peers[i];
@@ -124,6 +133,11 @@ void profile_write_more(struct json_writer *w, const struct profile *p)
     json_w_end(w);
     snprintf(caps, sizeof(caps), "%016" PRIx64, p->capabilities);
     json_w_kstrz(w, "capabilities", caps);
+    json_w_karray(w, "syscalls");
+    for (unsigned i = 0; i < BH_CALLS; i++)
+        if (calls_has(&p->calls, i))
+            json_w_str(w, str_c(call_name(i, name)));
+    json_w_end(w);
 }
 
 /* Profiles of before have none of these. */
@@ -150,6 +164,11 @@ void profile_read_more(struct arena *a, const struct json_value *v, struct profi
         int c = caps.p[i], d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
         p->capabilities = p->capabilities << 4 | (unsigned)d;
     }
+    JSON_EACH (json_get(v, "syscalls"), it) {
+        int nr = call_number(json_str(it));
+        if (nr >= 0)
+            calls_add(&p->calls, (unsigned)nr);
+    }
 }
 
 void profile_copy_more(struct learned *l, const struct profile *from)
@@ -163,4 +182,5 @@ void profile_copy_more(struct learned *l, const struct profile *from)
     for (size_t i = 0; i < copy.folders_n; i++)
         put_folder(l, copy.folders[i]);
     l->p.capabilities = copy.capabilities;
+    l->p.calls = copy.calls;
 }

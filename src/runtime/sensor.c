@@ -333,8 +333,6 @@ static int on_record(void *ctx, void *data, size_t size)
 
 int sensor_tend(struct sensor *s, struct err *e)
 {
-    if (s->tier != SENSOR_TRACE)
-        return 0;
     int64_t now = time_monotonic();
     uint32_t seen[2] = {0};
     for (uint32_t i = 0; i < 2; i++)

@@ -116,7 +116,7 @@ export class Dockerd {
   }
 
   /** A 2 MB image of busybox without any network; gives its id. `files`: more files (path: content), `changes`: Dockerfile lines. */
-  async busybox(name: string, o: { files?: Record<string, string>; changes?: string[] } = {}): Promise<string> {
+  async busybox(name: string, o: { files?: Record<string, string | Buffer>; changes?: string[] } = {}): Promise<string> {
     const root = join(this.dir, "images", name.replace(/[^a-z0-9]/g, "_"));
     for (const d of ["bin", "tmp", "etc", "proc", "dev"]) mkdirSync(join(root, d), { recursive: true });
     const applets = "sh ls cat cp chmod mkdir rm echo sleep id wget nc ping httpd ps mount ip true false env touch head";
