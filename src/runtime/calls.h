@@ -35,7 +35,8 @@ bool calls_merge(struct calls *into, const struct calls *more); /* true: there w
 /* "openat"; a number nobody has named: "#463". */
 const char *call_name(unsigned number, char out[static CALL_NAME]);
 int call_number(struct str name); /* -ENOENT: not on this architecture */
-/* What any program needs, and what the runtime does between the filter and the first instruction. */
+/* What any program may need (nothing of it reaches beyond the process and its files), and what the runtime does between
+ * the filter and the first instruction. */
 void calls_add_basic(struct calls *c);
 
 /* Note the calls of this container from now on; what was noted before stays. -ENOENT: there is no sensor's pin. */

@@ -7,8 +7,8 @@
  *           the kernel's own files
  *
  * The first and the last belong to the trace tier alone. The programs are loaded and pinned with all others
- * (LINKS/demand-NAME); setting a demand pins or unpins their links, from whichever process: the agent, or bulkhead-runc before a start. Off is
- * only ever set by the agent (demand_tend), which knows all containers.
+ * (LINKS/demand-NAME); setting a demand pins or unpins their links, from whichever process: the agent, or bulkhead-runc
+ * before a start. Off is only ever set by the agent (demand_tend), which knows all containers.
  */
 #ifndef BULKHEAD_RUNTIME_DEMAND_H
 #define BULKHEAD_RUNTIME_DEMAND_H
