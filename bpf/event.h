@@ -119,6 +119,7 @@ enum bh_escape {
     BH_ESCAPE_RUNTIME,  /* the container runtime's own program, for writing */
     BH_ESCAPES,
 };
+#define BH_WATCHED 1 /* arg[2] of an event of the control `files`: named by files.watch, so told and not stopped */
 
 enum bh_truncated {
     BH_TRUNCATED_EXE = 1 << 0,
@@ -299,6 +300,12 @@ struct bh_config { /* map `config`, one element */
     char own_id[BH_ID]; /* the container the agent itself runs in: its cgroup is no container of ours; else NULs */
 };
 enum bh_config_flags { BH_CONFIG_TELL_HOST = 1 << 0, BH_CONFIG_OPENS = 1 << 1 };
+
+struct bh_inode { /* key of engine_sockets: sockets by which containers are made */
+    __u64 ino;
+    __u32 dev; /* kernel's dev_t */
+    __u32 pad;
+};
 
 struct bh_loss { /* per CPU, index = ring */
     __u64 seq;   /* records numbered so far */

@@ -107,6 +107,11 @@ __noinline int judge_open(__u32 entered_only)
     judge_load(s, id, cgroup);
     if (entered) {
         st->scope = s->policy.image ? s->policy.image : id_hash(s->ev.id);
+        st->policy = s->policy.flags;
+        st->allowed = s->policy.caps;
+        st->root_dev = s->container.root_dev;
+        __u32 one = 1, *written = bpf_map_lookup_elem(&changes, &one);
+        st->generation = written ? *written + 1 : 0;
         return slot;
     }
 

@@ -21,7 +21,9 @@ typedef _Bool bool;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct dentry;
 struct super_block {
+    struct dentry *s_root;
     __u32 s_dev;
     unsigned long s_flags, s_magic;
 };
@@ -33,6 +35,7 @@ typedef struct {
 } kgid_t;
 struct inode {
     __u16 i_mode;
+    __u32 i_rdev;
     kuid_t i_uid;
     unsigned int i_nlink;
     unsigned long i_ino;
@@ -52,7 +55,9 @@ struct vfsmount {
     struct dentry *mnt_root;
     struct super_block *mnt_sb;
 };
+struct mnt_namespace;
 struct mount {
+    struct mnt_namespace *mnt_ns;
     struct mount *mnt_parent;
     struct dentry *mnt_mountpoint;
     struct vfsmount mnt;
@@ -205,6 +210,10 @@ struct sock_common {
     __u16 skc_dport, skc_num, skc_family;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 };
+struct unix_sock {
+    struct path path;
+    struct sock *peer;
+};
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_type, sk_protocol;
@@ -222,35 +231,36 @@ struct sockaddr {
 
 #pragma clang attribute pop
 
-#define OVERLAYFS_MAGIC    0x794c7630
-#define TMPFS_MAGIC        0x01021994
-#define RAMFS_MAGIC        0x858458f6
-#define SB_KERNMOUNT       (1ul << 22)
-#define FMODE_WRITE        2
-#define FMODE_NOACCOUNT    (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
-#define S_IFMT             00170000
-#define S_IFREG            0100000
-#define S_IFBLK            0060000
-#define S_IFCHR            0020000
-#define S_IFSOCK           0140000
-#define PROT_READ          1
-#define PROT_WRITE         2
-#define PROT_EXEC          4
-#define MAP_SHARED         1
-#define MAP_TYPE           0xf
-#define MAP_ANONYMOUS      0x20
-#define VM_EXEC            4
-#define VM_SHARED          8
-#define READ_IMPLIES_EXEC  0x0400000
-#define TS_COMPAT          2
-#define SIGKILL            9
-#define EPERM              1
-#define AF_UNIX            1
-#define AF_INET            2
-#define AF_INET6           10
-#define CAP_SYS_ADMIN      21
-#define CLONE_NEW_ANY      0x7e020080u /* NEWTIME NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET */
-#define CLONE_NEW_BY_CLONE 0x7e020000u
+#define OVERLAYFS_MAGIC     0x794c7630
+#define TMPFS_MAGIC         0x01021994
+#define RAMFS_MAGIC         0x858458f6
+#define SB_KERNMOUNT        (1ul << 22)
+#define FMODE_WRITE         2
+#define FMODE_NOACCOUNT     (1u << 29) /* backing files carry it; FMODE_BACKING itself changed its number */
+#define S_IFMT              00170000
+#define S_IFREG             0100000
+#define S_IFBLK             0060000
+#define S_IFCHR             0020000
+#define S_IFSOCK            0140000
+#define PROT_READ           1
+#define PROT_WRITE          2
+#define PROT_EXEC           4
+#define MAP_SHARED          1
+#define MAP_TYPE            0xf
+#define MAP_ANONYMOUS       0x20
+#define VM_EXEC             4
+#define VM_SHARED           8
+#define READ_IMPLIES_EXEC   0x0400000
+#define TS_COMPAT           2
+#define SIGKILL             9
+#define EPERM               1
+#define AF_UNIX             1
+#define AF_INET             2
+#define AF_INET6            10
+#define CAP_SYS_ADMIN       21
+#define CAP_DAC_READ_SEARCH 2
+#define CLONE_NEW_ANY       0x7e020080u /* NEWTIME NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET */
+#define CLONE_NEW_BY_CLONE  0x7e020000u
 
 #define READ(src, a, ...) BPF_CORE_READ((src), a, ##__VA_ARGS__)
 

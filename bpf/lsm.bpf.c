@@ -1,7 +1,8 @@
 /* lsm: the lsm tier's decisions. Each hook says EPERM before anything happened. */
 #include "call.h"
+#include "creds.h"
+#include "files.h"
 #include "judge.h"
-#include "open.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,6 +15,8 @@ int BPF_PROG(on_bprm_check, struct linux_binprm *bprm, int ret)
 {
     if (ret)
         return ret;
+    if (creds_stolen(bpf_get_current_task_btf()) && creds_judge(BH_LEVEL_BLOCK))
+        return -EPERM;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, false);
     if (!s)
@@ -29,7 +32,10 @@ int BPF_PROG(on_bprm_check, struct linux_binprm *bprm, int ret)
         s->ev.file.flags |= BH_FILE_SCRIPT;
     if (head[0] == 0x7f && head[4] == 1)
         s->ev.file.flags |= BH_FILE_COMPAT;
+    bool compat = s->ev.file.flags & BH_FILE_COMPAT;
     judge_code(slot);
+    if (compat)
+        consider(s, BH_CONTROL_compat);
     if (!(s->ev.file.flags & BH_FILE_SCRIPT))
         judge_lists(slot);
     int r = judge_acts(s, BH_LEVEL_BLOCK) ? -EPERM : 0;
@@ -160,18 +166,25 @@ int BPF_PROG(on_file_mprotect, struct vm_area_struct *vma, unsigned long reqprot
 
 /* ---- privilege: judged by the control alone ---- */
 
-__noinline int judge_control(__u32 type, __u32 control, __u64 a0, __u64 a1)
+#define BH_QUIET 0xffff /* as type: acts and tells nothing */
+__noinline int judge_control(__u32 type, __u32 control, __u64 a0, __u64 a1, __u64 a3)
 {
+    bool quiet = type == BH_QUIET;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return 0;
-    tell_begin(slot, type);
+    tell_begin(slot, quiet ? BH_CALL : type);
     s->ev.arg[0] = a0;
     s->ev.arg[1] = a1;
+    s->ev.arg[3] = a3;
     if (control < BH_CONTROLS)
         consider(s, control);
     int r = judge_acts(s, BH_LEVEL_BLOCK) ? -EPERM : 0;
+    if (quiet) {
+        scratch_give(slot);
+        return r;
+    }
     if (judge_tells(s, (__u64)control << 32, a0)) {
         tell_exe(s, slot);
         judge_send(slot, (__u64)control << 32, a0);
@@ -179,14 +192,21 @@ __noinline int judge_control(__u32 type, __u32 control, __u64 a0, __u64 a1)
     scratch_give(slot);
     return r;
 }
-#define DENY(type, control, a0, a1) (judge_control(type, control, a0, a1) ? -EPERM : 0)
+#define DENY(type, control, a0, a1) (judge_control(type, control, a0, a1, 0) ? -EPERM : 0)
 
+#define PTRACE_MODE_ATTACH 2 /* also /proc/PID/mem, process_vm_writev, pidfd_getfd */
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(on_ptrace, struct task_struct *child, unsigned int mode, int ret)
 {
-    if (ret || !(mode & 2)) /* PTRACE_MODE_ATTACH: also /proc/PID/mem, process_vm_writev, pidfd_getfd */
+    __u64 cgroup;
+    if (ret || !task_entered())
         return ret;
-    return DENY(BH_PTRACE, BH_CONTROL_ptrace, mode, READ(child, tgid));
+    if (mode & PTRACE_MODE_ATTACH)
+        ret = DENY(BH_PTRACE, BH_CONTROL_ptrace, mode, READ(child, tgid));
+    if (!ret && !ident_of_task(child, &cgroup) &&
+        !task_state(child)) /* a process of the host: its root, cwd, memory, files */
+        ret = judge_control(BH_PTRACE, BH_CONTROL_escape, mode, READ(child, tgid), BH_ESCAPE_HOST) ? -EPERM : 0;
+    return ret;
 }
 
 SEC("lsm/ptrace_traceme")
@@ -213,6 +233,12 @@ int BPF_PROG(on_pivot_root, struct path *from, struct path *to, int ret)
     return ret ? ret : DENY(BH_MOUNT, BH_CONTROL_mount, 0, 2);
 }
 
+SEC("lsm/sb_umount")
+int BPF_PROG(on_umount, struct vfsmount *mnt, int flags, int ret)
+{
+    return ret ? ret : DENY(BH_MOUNT, BH_CONTROL_mount, flags, 3);
+}
+
 SEC("lsm/userns_create")
 int BPF_PROG(on_userns_create, const struct cred *cred, int ret)
 {
@@ -227,21 +253,79 @@ int BPF_PROG(on_task_alloc, struct task_struct *task, unsigned long flags, int r
     return DENY(BH_NAMESPACE, BH_CONTROL_namespaces, flags & CLONE_NEW_BY_CLONE, 0);
 }
 
-/* unshare and setns have no hook of their own, but both ask for CAP_SYS_ADMIN. */
+/* unshare, setns and open_by_handle_at have no hook of their own, but ask for a capability first. A capability that
+ * the policy does not name is refused to whoever asks for it; quietly where the kernel only wonders. */
+#define CAP_OPT_NOAUDIT 2
+static __always_inline int capability_used(const struct task_state *st, int cap, unsigned int opts)
+{
+    if (!(st->policy & BH_POLICY_CAPS) || (st->allowed >> (cap & 63) & 1))
+        return 0;
+    if (opts & CAP_OPT_NOAUDIT)
+        return judge_control(BH_QUIET, BH_CONTROL_capabilities, cap, 0, 0) ? -EPERM : 0;
+    return DENY(BH_CALL, BH_CONTROL_capabilities, cap, 0);
+}
+
 SEC("lsm/capable")
 int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *ns, int cap, unsigned int opts, int ret)
 {
-    if (ret || cap != CAP_SYS_ADMIN || !task_entered())
-        return ret;
     struct task_struct *t = bpf_get_current_task_btf();
+    struct task_state *st = task_state(t);
+    if (ret || !st || !(st->flags & TASK_ENTERED))
+        return ret;
+    policy_flags(st);
+    if ((ret = capability_used(st, cap, opts)))
+        return ret;
+    if (cap != CAP_SYS_ADMIN && cap != CAP_DAC_READ_SEARCH)
+        return 0;
     struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
     __u64 nr = READ(regs, orig_ax);
     bool compat = in_compat(t);
+    if (cap == CAP_DAC_READ_SEARCH) {
+        if (nr != (compat ? 342 : 304))
+            return 0;
+        return judge_control(BH_CALL, BH_CONTROL_escape, nr, 0, BH_ESCAPE_HANDLE) ? -EPERM : 0;
+    }
     if (nr == (compat ? 310 : 272))
         return DENY(BH_NAMESPACE, BH_CONTROL_namespaces, (compat ? READ(regs, bx) : READ(regs, di)) & CLONE_NEW_ANY, 0);
     if (nr == (compat ? 346 : 308))
         return DENY(BH_NAMESPACE, BH_CONTROL_namespaces, compat ? READ(regs, cx) : READ(regs, si), 1);
     return 0;
+}
+
+SEC("lsm/unix_stream_connect")
+int BPF_PROG(on_unix_connect, struct sock *sock, struct sock *other, struct sock *newsk, int ret)
+{
+    if (ret || !task_entered() || !engine_socket(other))
+        return ret;
+    return judge_control(BH_CONNECT, BH_CONTROL_escape, 0, 0, BH_ESCAPE_ENGINE) ? -EPERM : 0;
+}
+
+/* ---- calls with a control of their own ---- */
+
+static __always_inline bool in_keyring_call(void)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
+    __u64 nr = READ(regs, orig_ax);
+    return in_compat(t) ? nr >= 286 && nr <= 288 : nr >= 248 && nr <= 250;
+}
+
+SEC("lsm/key_alloc")
+int BPF_PROG(on_key_alloc, void *key, const struct cred *cred, unsigned long flags, int ret)
+{
+    return ret || !task_entered() || !in_keyring_call() ? ret : DENY(BH_CALL, BH_CONTROL_keyring, 0, 0);
+}
+
+SEC("lsm/key_permission")
+int BPF_PROG(on_key, void *key, const struct cred *cred, unsigned int need, int ret)
+{
+    return ret || !task_entered() || !in_keyring_call() ? ret : DENY(BH_CALL, BH_CONTROL_keyring, 1, 0);
+}
+
+SEC("lsm/perf_event_open")
+int BPF_PROG(on_perf, void *attr, int type, int ret)
+{
+    return ret ? ret : DENY(BH_CALL, BH_CONTROL_perf, type, 0);
 }
 
 #define READING_MODULE 2
@@ -271,9 +355,11 @@ int BPF_PROG(on_anon_inode, struct inode *inode, const struct qstr *name, const 
     if (ret)
         return ret;
     bpf_probe_read_kernel_str(n, sizeof(n), READ(name, name));
-    if (n[0] != '[' || n[1] != 'i' || n[2] != 'o' || n[3] != '_' || n[4] != 'u')
-        return 0;
-    return DENY(BH_IO_URING, BH_CONTROL_io_uring, 0, 0);
+    if (n[0] == '[' && n[1] == 'i' && n[2] == 'o' && n[3] == '_' && n[4] == 'u')
+        return DENY(BH_IO_URING, BH_CONTROL_io_uring, 0, 0);
+    if (n[0] == '[' && n[1] == 'u' && n[2] == 's' && n[3] == 'e' && n[4] == 'r' && n[5] == 'f')
+        return DENY(BH_CALL, BH_CONTROL_userfaultfd, 0, 0);
+    return 0;
 }
 
 SEC("lsm/task_fix_setuid")
@@ -298,12 +384,4 @@ int BPF_PROG(on_setuid, struct cred *new, const struct cred *old, int flags, int
     }
     scratch_give(slot);
     return 0;
-}
-
-SEC("lsm/file_open")
-int BPF_PROG(open_lsm, struct file *file, int ret)
-{
-    if (!ret && task_entered())
-        told_open(file);
-    return ret;
 }

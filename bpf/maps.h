@@ -28,6 +28,9 @@ struct task_state {
     __u64 scope;   /* of novelty: its image, else its container; 0 not known yet */
     __u64 caps;    /* credentials as last seen: they never grow between two execs (creds.h) */
     __u32 uid, euid, suid, user_ns;
+    __u32 policy, generation; /* flags of its policy, and which generation of policies that was (plus one) */
+    __u64 allowed;            /* capabilities by its policy */
+    __u32 root_dev, pad;
 };
 enum task_flags {
     TASK_ENTERED = 1, /* it, or an ancestor, has run a program inside: the engine's set-up code before is not judged */
@@ -101,6 +104,7 @@ MAP(LRU_HASH, 65536, struct novel_key, struct novel, novelty);
 MAP(PERCPU_ARRAY, 4, __u32, struct scratch, scratches);
 MAP(PERCPU_ARRAY, 1, __u32, struct scratch_busy, scratch_busy);
 MAP(PERCPU_ARRAY, 2, __u32, struct bh_loss, losses);
+MAP_LAZY(HASH, 64, struct bh_inode, __u32, engine_sockets);
 MAP(ARRAY, 2, __u32, __u32, changes); /* 0: containers made that no guard sealed; 1: policies written: demand.h */
 MAP_LAZY(TASK_STORAGE, 0, int, struct task_state, tasks);
 struct {

@@ -37,10 +37,12 @@ static long path_step(__u32 i, struct path_state *st)
     __u64 root_ino = s->container.root_ino;
     bool root = root_ino && !s->container.overlay && READ(d, d_inode, i_ino) == root_ino &&
                 READ(d, d_sb, s_dev) == s->container.root_dev;
-    if (root || (st->own_sb && parent == d)) {
+    if (root || (st->own_sb && d == READ(d, d_sb, s_root))) {
         st->whole = 1;
         return 1;
     }
+    if (st->own_sb && parent == d)
+        return 1; /* opened by handle, and its folders are not known */
     struct vfsmount *mnt = st->mnt;
     if (mnt && !st->own_sb && d == READ(mnt, mnt_root)) {
         struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt), *up = READ(m, mnt_parent);

@@ -4,7 +4,7 @@
  * before the first instruction of the new image, so SIGKILL here is prevention. In the lsm tier the same decision was
  * already made with EPERM (lsm.bpf.c), and this program only tells what did start.
  */
-#include "judge.h"
+#include "creds.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,9 +14,14 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
     struct task_state *st = task_state(parent);
     if (!st)
         return 0;
+    if (creds_stolen(parent) && creds_judge(BH_LEVEL_KILL))
+        bpf_send_signal(SIGKILL);
     struct task_state *c = bpf_task_storage_get(&tasks, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-    if (c)
-        c->flags = st->flags & TASK_ENTERED;
+    if (c) {
+        *c = *st;
+        c->flags = st->flags & (TASK_ENTERED | TASK_CREDS);
+        c->pending = 0;
+    }
     return 0;
 }
 
@@ -83,6 +88,9 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
     struct scratch *s = judge_begin(&slot, false);
     if (!s)
         return 0;
+    struct task_state *st = task_state(t);
+    if (st)
+        creds_note(st, READ(t, cred)); /* what an exec gives is legal; whether it may is judged below */
     tell_begin(slot, BH_EXEC);
     struct path *p = file_path(bprm->file);
     bool trace = s->ev.tier == TIER_TRACE;
@@ -100,6 +108,12 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
         judge_lists(slot);
         if (exec_escalates(bprm, t))
             consider(s, BH_CONTROL_escalation);
+        if (s->ev.file.flags & BH_FILE_COMPAT)
+            consider(s, BH_CONTROL_compat);
+        if (!s->ev.action && (s->policy.flags & BH_POLICY_CAPS) && (permitted(READ(t, cred)) & ~s->policy.caps)) {
+            s->ev.control = BH_CONTROL_capabilities;
+            s->ev.action = BH_ALERT; /* held, perhaps never used: the guard takes them away at the start */
+        }
         if (!s->ev.action) { /* the program is fine: so must be the loader that the kernel mapped for it */
             struct interp in = {.c = &s->container};
             struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
@@ -131,7 +145,6 @@ int BPF_PROG(on_exec, struct task_struct *t, int old_pid, struct linux_binprm *b
         s->ev.exe = exe;
         tell_args(s, t);
         tell_filename(s, READ(bprm, filename));
-        struct task_state *st = task_state(t);
         if (st)
             st->flags |= TASK_TOLD;
         judge_send(slot, object, object2);

@@ -8,6 +8,7 @@
  */
 #include "call.h"
 #include "creds.h"
+#include "files.h"
 #include "open.h"
 #include "return.h"
 
@@ -36,6 +37,8 @@ enum op { /* those of calls.tbl.h */
           OP_HANDLE,
           OP_PORTS,
           OP_MKNOD,
+          OP_CHMOD,
+          OP_FCHMODAT,
           OP_CREDS,
 };
 
@@ -323,6 +326,13 @@ static __always_inline int on_call(__u32 op, struct call *c)
             JUDGE(BH_CHANGE, BH_CONTROL_escape, BH_CHANGE_CREATE, mode, BH_ESCAPE_DEVICE);
         break;
     }
+    case OP_CHMOD:
+    case OP_FCHMODAT: {
+        __u64 mode = op == OP_CHMOD ? c->arg[1] : c->arg[2];
+        if (mode & 06000)
+            JUDGE(BH_CHANGE, BH_CONTROL_setuid_files, BH_CHANGE_MODE, mode, 0);
+        break;
+    }
     case OP_CREDS: /* told, not judged: what was asked for, by whom. What was got, before it is used: creds.h */
         if (creds_stolen(t) && creds_judge(BH_LEVEL_KILL))
             bpf_send_signal(SIGKILL);
@@ -415,13 +425,22 @@ int exit_mprotect(struct sys_exit *ctx)
 }
 
 /* ---- opens, on demand: these tracepoints cost every open on the host ---- */
+static __always_inline int opened(__s64 fd)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct task_state *st = fd >= 0 ? task_state(t) : NULL;
+    struct file *f = st && (st->flags & TASK_ENTERED) ? file_of_fd(t, fd) : NULL;
+    if (!f)
+        return 0;
+    if (open_matters(f, st) && judge_opened((__u64)f, BH_LEVEL_KILL))
+        bpf_send_signal(SIGKILL);
+    told_open(f);
+    return 0;
+}
 #define OPEN_EXIT(call)                                                                                                \
     SEC("tp/syscalls/sys_exit_" #call) int open_trace_##call(struct sys_exit *ctx)                                     \
     {                                                                                                                  \
-        struct file *f = ctx->ret >= 0 && task_entered() ? file_of_fd(bpf_get_current_task_btf(), ctx->ret) : NULL;    \
-        if (f)                                                                                                         \
-            told_open(f);                                                                                              \
-        return 0;                                                                                                      \
+        return opened(ctx->ret);                                                                                       \
     }
 OPEN_EXIT(open)
 OPEN_EXIT(openat)

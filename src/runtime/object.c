@@ -11,6 +11,7 @@
 CODE(process)
 CODE(trace)
 CODE(lsm)
+CODE(files)
 CODE(network)
 CODE(cgroup)
 CODE(shell)
@@ -24,6 +25,7 @@ static const struct object objects[] = {
     {"process", bpf_process_start, bpf_process_end, OBJECT_LSM | OBJECT_TRACE, false},
     {"trace", bpf_trace_start, bpf_trace_end, OBJECT_TRACE, false},
     {"lsm", bpf_lsm_start, bpf_lsm_end, OBJECT_LSM, false},
+    {"files", bpf_files_start, bpf_files_end, OBJECT_LSM, false},
     {"network", bpf_network_start, bpf_network_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"cgroup", bpf_cgroup_start, bpf_cgroup_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"shell", bpf_shell_start, bpf_shell_end, OBJECT_LSM | OBJECT_TRACE, true},
