@@ -12,10 +12,17 @@ int BPF_PROG(open_lsm, struct file *file, int ret)
     struct task_state *st = task_state(t);
     if (ret || !st || !(st->flags & TASK_ENTERED))
         return ret;
-    if (open_matters(file, st) && judge_opened((__u64)file, BH_LEVEL_BLOCK))
+    if (open_matters(file, st) && judge_opened(number(file), BH_LEVEL_BLOCK))
         return -EPERM;
-    told_open(file);
     return 0;
+}
+
+SEC("lsm/file_open")
+int BPF_PROG(open_told, struct file *file, int ret)
+{
+    if (!ret && task_entered())
+        told_open(file);
+    return ret;
 }
 
 /* ---- names and inodes ---- */
@@ -43,6 +50,7 @@ __noinline int judge_change(__u64 mnt, __u64 dentry, __u64 how_control, __u64 a1
     struct inode *inode = READ(d, d_inode);
     if (inode)
         file_facts(inode, &s->container, &s->ev.file);
+    asm volatile("" : "+r"(control)); /* the verifier wants to see the bound on what is used */
     if (control && control < BH_CONTROLS)
         consider(s, control);
     if (!s->ev.action)
@@ -64,7 +72,7 @@ __noinline int judge_change(__u64 mnt, __u64 dentry, __u64 how_control, __u64 a1
     return r;
 }
 #define CHANGE(mnt, d, how, control, a1, a3)                                                                           \
-    (judge_change((__u64)(mnt), (__u64)(d), (how) | (control) << 8, a1, a3) ? -EPERM : 0)
+    (judge_change(number(mnt), number(d), (how) | (control) << 8, a1, a3) ? -EPERM : 0)
 
 static __always_inline int named(const struct path *dir, struct dentry *d, __u32 how)
 {

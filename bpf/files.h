@@ -103,37 +103,49 @@ static __always_inline bool host_device(struct inode *inode)
 }
 
 /* Reached through a mount of somebody else's namespace: /proc/PID/root, cwd, exe, fd of a process that is not ours. */
-static __always_inline __u32 foreign_mount(struct path *p, const struct bh_container *c, struct task_struct *t,
-                                           bool write)
+static __always_inline __u32 foreign_mount(struct vfsmount *mnt, struct dentry *d, const struct bh_container *c,
+                                           struct task_struct *t, bool write)
 {
-    struct super_block *sb = READ(p, dentry, d_sb);
-    struct mount *m = (void *)READ(p, mnt) - bpf_core_field_offset(struct mount, mnt);
+    struct super_block *sb = READ(d, d_sb);
+    struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
     struct mnt_namespace *ns = READ(m, mnt_ns), *own = READ(t, nsproxy, mnt_ns);
     if (ns == own || READ(sb, s_dev) == c->root_dev || (READ(sb, s_flags) & SB_KERNMOUNT))
         return 0;
     if (!ns) /* a mount that hangs nowhere: how runtimes protect the program they run from */
-        return write && (READ(p, dentry, d_inode, i_mode) & 0111) ? BH_ESCAPE_RUNTIME : 0;
+        return write && (READ(d, d_inode, i_mode) & 0111) ? BH_ESCAPE_RUNTIME : 0;
     if ((unsigned long)ns >= -4095ul || READ(ns, ns.inum) == c->mnt_ns)
         return 0;
     return BH_ESCAPE_HOST;
 }
 
-static __always_inline __u32 escape_by(struct path *p, struct bh_container *c, struct task_struct *t, bool write)
+/* What walk points to. A function of its own, for the sake of the stack. */
+__noinline int judge_escape(__u32 slot, __u32 write)
 {
-    struct dentry *d = READ(p, dentry);
-    struct inode *inode = READ(d, d_inode);
-    if (host_device(inode))
+    struct scratch *s = scratch_at(slot);
+    if (!s)
+        return 0;
+    struct vfsmount *mnt = (void *)s->walk.mnt;
+    struct dentry *d = (void *)s->walk.dentry;
+    if (host_device(READ(d, d_inode)))
         return BH_ESCAPE_DEVICE;
     __u32 e = kernel_hook(d, READ(d, d_sb, s_magic), write);
-    return e ? e : foreign_mount(p, c, t, write);
+    return e ? e : foreign_mount(mnt, d, &s->container, bpf_get_current_task_btf(), write);
 }
 
-/* What the policy of the current task's container asks, without loading it. */
+/* What the policy of the current task's container asks, without loading it again for each call. */
+__noinline int policy_refresh(void)
+{
+    __u32 slot = 0;
+    if (judge_begin(&slot, true)) /* which notes it */
+        scratch_give(slot);
+    return 0;
+}
+
 static __always_inline __u32 policy_flags(struct task_state *st)
 {
-    __u32 one = 1, slot = 0, *now = bpf_map_lookup_elem(&changes, &one);
-    if (now && st->generation != *now + 1 && judge_begin(&slot, true)) /* which notes them */
-        scratch_give(slot);
+    __u32 one = 1, *now = bpf_map_lookup_elem(&changes, &one);
+    if (now && st->generation != *now + 1)
+        policy_refresh();
     return st->policy;
 }
 
@@ -159,24 +171,31 @@ __noinline int judge_files(__u32 slot, __u32 how)
     return 0;
 }
 
+/* A pointer that the verifier knows, as the number that a function of ours takes. */
+static __always_inline __u64 number(const void *p)
+{
+    __u64 n = 0;
+    bpf_probe_read_kernel(&n, sizeof(n), &p);
+    return n;
+}
+
 /* An opened file. 1: the hook is to act. */
 __noinline int judge_opened(__u64 opened, __u32 level)
 {
     __u32 slot = 0;
     struct file *file = (void *)opened;
-    struct task_struct *t = bpf_get_current_task_btf();
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
         return 0;
     struct path *p = file_path(file);
     struct inode *inode = READ(p, dentry, d_inode);
     bool write = READ(file, f_mode) & FMODE_WRITE;
-    __u32 escape = escape_by(p, &s->container, t, write);
     tell_begin(slot, BH_OPEN);
     s->ev.arg[0] = READ(file, f_flags);
     file_facts(inode, &s->container, &s->ev.file);
     s->walk.mnt = (__u64)READ(p, mnt);
     s->walk.dentry = (__u64)READ(p, dentry);
+    __u32 escape = judge_escape(slot, write);
     if (escape) {
         s->ev.arg[3] = escape;
         consider(s, BH_CONTROL_escape);

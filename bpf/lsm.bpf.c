@@ -15,8 +15,6 @@ int BPF_PROG(on_bprm_check, struct linux_binprm *bprm, int ret)
 {
     if (ret)
         return ret;
-    if (creds_stolen(bpf_get_current_task_btf()) && creds_judge(BH_LEVEL_BLOCK))
-        return -EPERM;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, false);
     if (!s)
@@ -51,6 +49,14 @@ int BPF_PROG(on_bprm_check, struct linux_binprm *bprm, int ret)
     }
     scratch_give(slot);
     return r;
+}
+
+SEC("lsm/bprm_check_security")
+int BPF_PROG(on_bprm_stolen, struct linux_binprm *bprm, int ret)
+{
+    if (!ret && creds_stolen(bpf_get_current_task_btf()) && creds_judge(BH_LEVEL_BLOCK))
+        return -EPERM;
+    return ret;
 }
 
 SEC("lsm/bprm_creds_from_file")
@@ -323,9 +329,9 @@ int BPF_PROG(on_key, void *key, const struct cred *cred, unsigned int need, int 
 }
 
 SEC("lsm/perf_event_open")
-int BPF_PROG(on_perf, void *attr, int type, int ret)
+int on_perf(void *ctx) /* its arguments changed in 6.11; nobody asks us after a refusal */
 {
-    return ret ? ret : DENY(BH_CALL, BH_CONTROL_perf, type, 0);
+    return DENY(BH_CALL, BH_CONTROL_perf, 0, 0);
 }
 
 #define READING_MODULE 2

@@ -92,10 +92,14 @@ static __always_inline void told_sock(__u32 type, struct sock *sk, bool remote)
  * something to tell. */
 static __always_inline void told_addr(__u32 type, struct sock *sk, __u64 fd, const void *sa, __u32 len)
 {
-    char name[UNIX_NAME] = {};
-    struct bh_addr addr = {}, *a = &addr;
-    if (len < 2)
+    __u32 slot = 0;
+    struct scratch *room = len < 2 ? NULL : scratch_take(&slot); /* for the name: the stack is small */
+    if (!room)
         return;
+    char *name = room->text;
+    struct bh_addr addr = {}, *a = &addr;
+    for (int i = 0; i < UNIX_NAME / 8; i++)
+        ((__u64 *)name)[i] = 0;
     if (len > 110)
         len = 110;
     asm volatile("" : "+r"(len)); /* the verifier wants to see the mask */
@@ -118,6 +122,7 @@ static __always_inline void told_addr(__u32 type, struct sock *sk, __u64 fd, con
         w[13] >>= 16;
     }
     tell_net(type, a, name, sk, fd);
+    scratch_give(slot);
 }
 
 /* ---- lsm ---- */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 enum { RING_ALERTS, RING_TELEMETRY, RINGS };
@@ -331,6 +332,8 @@ static int on_record(void *ctx, void *data, size_t size)
     return s->result < 0 ? s->result : 0;
 }
 
+static void engine_sockets(const char *bpf_dir);
+
 int sensor_tend(struct sensor *s, struct err *e)
 {
     int64_t now = time_monotonic();
@@ -342,7 +345,8 @@ int sensor_tend(struct sensor *s, struct err *e)
         return 0;
     memcpy(s->seen, seen, sizeof(seen));
     s->tended = now;
-    return demand_tend(s->bpf_dir, s->always, e);
+    engine_sockets(s->bpf_dir);
+    return s->tier == SENSOR_TRACE ? demand_tend(s->bpf_dir, s->always, e) : 0;
 }
 
 int sensor_poll(struct sensor *s, int timeout_ms, int (*fn)(void *ctx, const struct sensor_event *ev), void *ctx,
@@ -453,6 +457,36 @@ int sensor_mnt_ns_del(const char *bpf_dir, uint32_t mnt_ns, struct err *e)
         r = err_errno(e, "map mnt_namespaces");
     close(fd);
     return r;
+}
+
+int sensor_engine_socket(const char *bpf_dir, const char *path, struct err *e)
+{
+    struct stat st;
+    int fd, r;
+    if (stat(path, &st) < 0)
+        return err_errno(e, "%s", path);
+    struct bh_inode key = {.ino = st.st_ino, .dev = major(st.st_dev) << 20 | minor(st.st_dev)};
+    uint32_t one = 1;
+    if ((r = pin_map(bpf_dir ? bpf_dir : SENSOR_BPF_DIR, "engine_sockets", sizeof(key), 4, &fd, e)) < 0)
+        return r;
+    if (bpf_map_update_elem(fd, &key, &one, BPF_ANY) < 0)
+        r = err_errno(e, "map engine_sockets");
+    close(fd);
+    return r;
+}
+
+/* An engine that starts again makes its socket again. */
+static void engine_sockets(const char *bpf_dir)
+{
+    static const char *const places[] = {"/run/docker.sock",
+                                         "/run/containerd/containerd.sock",
+                                         "/run/podman/podman.sock",
+                                         "/run/crio/crio.sock",
+                                         "/run/cri-dockerd.sock",
+                                         "/run/buildkit/buildkitd.sock",
+                                         "/run/k3s/containerd/containerd.sock"};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        sensor_engine_socket(bpf_dir, places[i], &(struct err){0});
 }
 
 int sensor_remove(const char *bpf_dir, struct err *e)

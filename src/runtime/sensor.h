@@ -90,6 +90,10 @@ int sensor_container_forget(struct sensor *s, struct str id, struct err *e);
 int sensor_mnt_ns_put(const char *bpf_dir, uint32_t mnt_ns, struct str id, struct err *e);
 int sensor_mnt_ns_del(const char *bpf_dir, uint32_t mnt_ns, struct err *e);
 
+/* This file is the socket of a container engine: whoever connects to it, under any name, gets out (control escape). The
+ * usual places are known; an agent adds those of its own engines. */
+int sensor_engine_socket(const char *bpf_dir, const char *path, struct err *e);
+
 /* ---- doctor ---- */
 struct sensor_control {
     enum event_control control;

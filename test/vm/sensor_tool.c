@@ -4,6 +4,7 @@
  *   sensor_tool DIR policy ID MODE [CONTROL=off|alert|block]... [allow=PATH] [deny=PATH] [drift_allow=PATH]
  *                          [exec_from=PATH] [users=UID] [files_deny=PATH] [read_only=PATH]
  *                          [watch=PATH] [cap=NAME] [sealed=1]      ID is 64 hex digits or "default"
+ *   sensor_tool DIR socket PATH               PATH is the socket of a container engine
  *   sensor_tool DIR remove | doctor | insns   insns: instructions the verifier walked, for each program loaded on this host
  */
 #include "base/cleanup.h"
@@ -150,6 +151,12 @@ static int policy(const char *dir, const char *id, const char *mode, char **rest
     for (size_t i = 0; i < n; i++)
         fprintf(stderr, "notice: " STR_FMT "\n", STR_ARG(notices[i]));
     return r < 0 ? fail(&e) : 0;
+}
+
+static int engine_socket(const char *dir, const char *path)
+{
+    struct err e = ERR_INIT;
+    return sensor_engine_socket(dir, path, &e) < 0 ? fail(&e) : 0;
 }
 
 static int doctor(const char *dir)
