@@ -159,6 +159,9 @@ static __always_inline struct scratch *judge_begin(__u32 *slot, bool entered_onl
 
 static __always_inline void consider(struct scratch *s, __u32 control)
 {
+    asm volatile("" : "+r"(control)); /* the verifier wants to see the bound on what is used */
+    if (control >= BH_CONTROLS)
+        return;
     __u8 action = s->policy.action[control];
     if (action > s->ev.action) {
         s->ev.action = action;

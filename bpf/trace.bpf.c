@@ -97,9 +97,8 @@ static __always_inline bool jit_memory(const struct bh_file *f, bool shared)
 }
 
 struct vma_at {
-    const struct bh_container *c;
-    struct bh_file file;
-    __u64 mnt, dentry, end;
+    struct scratch *s; /* its file and walk: of the mapping looked at */
+    __u64 end;
     __u32 found, shared;
 };
 
@@ -113,10 +112,10 @@ static long vma_step(struct task_struct *t, struct vm_area_struct *vma, struct v
     struct inode *inode = READ(p, dentry, d_inode);
     if ((READ(inode, i_mode) & S_IFMT) != S_IFREG)
         return 0;
-    at->mnt = (__u64)READ(p, mnt);
-    at->dentry = (__u64)READ(p, dentry);
+    at->s->walk.mnt = (__u64)READ(p, mnt);
+    at->s->walk.dentry = (__u64)READ(p, dentry);
     at->shared = !!(READ(vma, vm_flags) & VM_SHARED);
-    file_facts(inode, at->c, &at->file);
+    file_facts(inode, &at->s->container, &at->s->ev.file);
     at->found = 1;
     return 0;
 }
@@ -124,7 +123,7 @@ static long vma_step(struct task_struct *t, struct vm_area_struct *vma, struct v
 /* The first mapping of [addr, addr + len) whose file may not become code decides. */
 static __always_inline bool judge_range(struct scratch *s, __u32 slot, __u64 addr, __u64 len, __u32 flags)
 {
-    struct vma_at at = {.c = &s->container};
+    struct vma_at at = {.s = s};
     __u64 end = addr + len;
     bool busy = false;
     for (int i = 0; i < 8 && addr < end; i++) {
@@ -135,12 +134,9 @@ static __always_inline bool judge_range(struct scratch *s, __u32 slot, __u64 add
             break;
         }
         addr = at.end;
-        if (!at.found || jit_memory(&at.file, at.shared) || s->ev.action)
+        if (!at.found || jit_memory(&s->ev.file, at.shared) || s->ev.action)
             continue;
-        s->ev.file = at.file;
         s->ev.file.flags |= flags;
-        s->walk.mnt = at.mnt;
-        s->walk.dentry = at.dentry;
         judge_mapping(slot);
         if (s->ev.action)
             break;
@@ -383,7 +379,9 @@ int BPF_PROG(compat_enter, struct pt_regs *r, long id)
     struct call c = {.arg = {(__u32)r->bx, (__u32)r->cx, (__u32)r->dx, (__u32)r->si, (__u32)r->di, (__u32)r->bp},
                      .nr = (__u32)id & 0xffff,
                      .compat = 1};
-    __u32 op = (__u64)id < 512 && id ? ops32[id & 511] : OP_NONE;
+    __u64 at = (__u64)id < 512 ? id : 0;
+    asm volatile("%0 &= 511" : "+r"(at)); /* the verifier wants to see the bound on what is used */
+    __u32 op = at ? ops32[at] : OP_NONE;
     if (op == OP_OLD_MMAP) {
         __u32 a[6];
         if (bpf_probe_read_user(a, sizeof(a), (void *)c.arg[0]))

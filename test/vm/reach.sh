@@ -10,7 +10,7 @@ echo secret >"$T/image/etc/secret"
 sensor_start "$@" || exit 1
 case $tier in lsm) stopped='refused 1' outcome=prevented;; *) stopped=killed outcome=killed;; esac
 CAPS='"CAP_CHOWN","CAP_DAC_READ_SEARCH","CAP_DAC_OVERRIDE","CAP_FOWNER","CAP_FSETID","CAP_SETUID","CAP_SETGID","CAP_SYS_CHROOT","CAP_SYS_ADMIN","CAP_SYS_PTRACE","CAP_KILL","CAP_MKNOD"'
-"$B/test/vm/reach" listen "$T/engine.sock" <"$T/stop" &
+"$B/test/vm/reach" listen "$T/engine.sock" <"$T/stop" 9>&- &
 listener=$!
 until [ -S "$T/engine.sock" ]; do busybox usleep 20000; done
 tool socket "$T/engine.sock"

@@ -208,6 +208,8 @@ int main(int argc, char **argv)
         size_t n;
         return fs_read(a, argv[3], 8u << 20, &text, &e) < 0 || kernel_network_bad(dir, text, &n, &e) < 0 ? fail(&e) : 0;
     }
+    if (!strcmp(what, "socket") && argc > 3)
+        return engine_socket(dir, argv[3]);
     if (!strcmp(what, "remove"))
         return sensor_remove(dir, &e) < 0 ? fail(&e) : 0;
     if (argc == 2 && !strcmp(argv[1], "try")) /* runtime/prove.h starts us */
@@ -216,6 +218,6 @@ int main(int argc, char **argv)
         return doctor(dir);
     if (!strcmp(what, "insns"))
         return insns();
-    fprintf(stderr, "usage: sensor_tool DIR watch|policy|remove|doctor|insns ...\n");
+    fprintf(stderr, "usage: sensor_tool DIR watch|policy|socket|cut|bad|remove|doctor|insns ...\n");
     return 2;
 }
