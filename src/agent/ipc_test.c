@@ -58,18 +58,18 @@ static void test_refused(void **state)
     } table[] = {
         {"nothing", STR(""), 0, 0},
         {"half a header", STR("\x08\0\0"), 0, 0},
-        {"half a payload", STR("\x08\0\0\0\x10\0\0\0abc"), 0, 0},
-        {"a good batch_done", STR("\x08\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0\0"), 1, 0},
-        {"short", STR("\x07\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0"), 1, -EBADMSG},
-        {"trailing", STR("\x09\0\0\0\x10\0\0\0\x05\0\0\0\0\0\0\0!"), 1, -EBADMSG},
+        {"half a payload", STR("\x08\0\0\0\x12\0\0\0abc"), 0, 0},
+        {"a good batch_done", STR("\x08\0\0\0\x12\0\0\0\x05\0\0\0\0\0\0\0"), 1, 0},
+        {"short", STR("\x07\0\0\0\x12\0\0\0\x05\0\0\0\0\0\0"), 1, -EBADMSG},
+        {"trailing", STR("\x09\0\0\0\x12\0\0\0\x05\0\0\0\0\0\0\0!"), 1, -EBADMSG},
         {"type 0", STR("\0\0\0\0\0\0\0\0"), -EBADMSG, 0},
         {"unknown type", STR("\0\0\0\0\xff\0\0\0"), -EBADMSG, 0},
-        {"reserved bytes", STR("\x08\0\0\0\x10\0\x01\0\x05\0\0\0\0\0\0\0"), -EBADMSG, 0},
+        {"reserved bytes", STR("\x08\0\0\0\x12\0\x01\0\x05\0\0\0\0\0\0\0"), -EBADMSG, 0},
         {"from the wrong side", STR("\0\0\0\0\x01\0\0\0"), -EBADMSG, 0},
-        {"over the cap of its type", STR("\x01\x40\0\0\x10\0\0\0"), -EBADMSG, 0},
-        {"4 GiB", STR("\xff\xff\xff\xff\x10\0\0\0"), -EBADMSG, 0},
+        {"over the cap of its type", STR("\x01\x40\0\0\x12\0\0\0"), -EBADMSG, 0},
+        {"4 GiB", STR("\xff\xff\xff\xff\x12\0\0\0"), -EBADMSG, 0},
     };
-    assert_int_equal(IPC_batch_done, 0x10); /* the bytes above; a changed table changes them */
+    assert_int_equal(IPC_batch_done, 0x12); /* the bytes above; a changed table changes them */
     assert_int_equal(IPC_hello, 1);
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         struct ipc c;
