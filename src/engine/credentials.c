@@ -113,7 +113,7 @@ static int read_answer(int fd, struct buf *b, const char *program, struct err *e
 static int ask_helper(struct arena *a, struct str name, struct str server, struct credentials *ret, struct err *e)
 {
     for (size_t i = 0; i < name.n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", name.p[i]))
+        if (!name.p[i] || !strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", name.p[i]))
             return err_set(e, EINVAL, "\"" STR_FMT "\" is no credential helper", STR_ARG(str_sub(name, 0, 80)));
     const char *program = arena_printf(a, "docker-credential-" STR_FMT, STR_ARG(name));
     int in[2], out[2], status = 0;

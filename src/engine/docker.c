@@ -49,7 +49,8 @@ bool docker_ref_valid(struct str ref)
         return false;
     for (size_t i = 0; i < ref.n; i++) {
         char c = ref.p[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && !strchr("._:/@-", c))
+        if (!c ||
+            (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && !strchr("._:/@-", c)))
             return false;
     }
     return !str_has(ref, STR("//")) && !str_has(ref, STR(".."));
@@ -257,7 +258,7 @@ static bool container_id_valid(struct str id)
     if (id.n != 64)
         return false;
     for (size_t i = 0; i < id.n; i++)
-        if (!strchr("0123456789abcdef", id.p[i]))
+        if (!id.p[i] || !strchr("0123456789abcdef", id.p[i]))
             return false;
     return true;
 }

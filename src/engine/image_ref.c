@@ -5,7 +5,8 @@
 static bool all_in(struct str s, const char *chars)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || strchr(chars, s.p[i])))
+        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
+              (s.p[i] && strchr(chars, s.p[i]))))
             return false;
     return s.n > 0;
 }

@@ -11,14 +11,10 @@
 
 #define AUTH_ARENA (16u << 20)
 
-struct challenge {
-    struct str scheme, realm, service, scope;
-};
-
 /* SCHEME name="value", name=value ...: RFC 9110, 11.6.1; of several challenges in one header the first. */
-static void parse_challenge(struct arena *a, struct str s, struct challenge *ret)
+void registry_challenge(struct arena *a, struct str s, struct registry_challenge *ret)
 {
-    *ret = (struct challenge){0};
+    *ret = (struct registry_challenge){0};
     s = str_trim(s);
     ptrdiff_t blank = str_chr(s, ' ');
     ret->scheme = str_sub(s, 0, blank < 0 ? s.n : (size_t)blank);
@@ -61,7 +57,7 @@ static struct str basic(struct arena *a, const struct credentials *who)
     return arena_strf(a, "Basic " STR_FMT, STR_ARG(base64_encode(a, both)));
 }
 
-static int token(struct registry_conn *c, size_t endpoint, struct arena *a, const struct challenge *ch,
+static int token(struct registry_conn *c, size_t endpoint, struct arena *a, const struct registry_challenge *ch,
                  const struct credentials *who, struct str *ret, struct err *e)
 {
     const struct endpoint *p = &c->reg->endpoints[endpoint];
@@ -108,9 +104,9 @@ static int make(struct registry_conn *c, size_t endpoint, struct str challenge, 
 {
     const struct registry *reg = c->reg;
     const struct endpoint *p = &reg->endpoints[endpoint];
-    struct challenge ch;
+    struct registry_challenge ch;
     struct credentials who;
-    parse_challenge(a, challenge, &ch);
+    registry_challenge(a, challenge, &ch);
     int r = credentials_find(a, reg->o.auth_file, &p->ref, &who, e);
     if (r < 0)
         return r;

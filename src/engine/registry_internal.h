@@ -36,6 +36,12 @@ struct registry_conn {
     struct registry_conn *next;
 };
 
+/* A WWW-Authenticate header, taken apart. */
+struct registry_challenge {
+    struct str scheme, realm, service, scope;
+};
+void registry_challenge(struct arena *a, struct str header, struct registry_challenge *ret);
+
 struct str url_origin(struct str url); /* "https://host:port" */
 /* Answer a 401: makes the endpoint's authorization. `seen`: the number of logins when the request was made, so that of
  * several threads one logs in. */
