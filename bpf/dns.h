@@ -227,7 +227,8 @@ __noinline int dns_answer(struct __sk_buff *skb, __u32 at, struct id_key *id, st
     __u32 chars = b->walk.n, size = chars & 127;
     if (size >= BH_NAME)
         return 0;
-    bpf_probe_read_kernel(b->key.name, size, &b->backwards[(256 - chars) & 255]);
+    /* the whole room, which the verifier can see: behind the name backwards[] is never written */
+    bpf_probe_read_kernel(b->key.name, BH_NAME, &b->backwards[(256 - chars) & 255]);
     b->key.prefixlen = 8 * (size + 1); /* the NUL behind an exact name */
     struct bh_name *name = bpf_map_lookup_elem(trie, &b->key);
     if (!name)

@@ -23,8 +23,7 @@ struct sock___bh {
     struct pid *sk_peer_pid;
 };
 struct unix_address {
-    int len;
-    char name[0];
+    int len; /* and behind it struct sockaddr_un */
 };
 struct sockaddr_un___bh {
     char sun_path[108];
@@ -173,7 +172,7 @@ static __always_inline bool is_abstract(struct sock *sk)
     char c[3] = {1, 1, 1};
     if (!a || READ(a, len) < 3)
         return false;
-    bpf_core_read(c, sizeof(c), &a->name);
+    bpf_probe_read_kernel(c, sizeof(c), (void *)a + 8);
     return !c[2];
 }
 

@@ -41,6 +41,9 @@ static int read_network_list(struct reading *r, const struct yml *v, const char 
         else if (n.kind == NETWORK_DNS && n.name.n > LIMIT_POLICY_NAME)
             rc = read_fail(r, it, "%s[%zu]: longer than the %u bytes of a name that the kernel compares", where, i,
                            LIMIT_POLICY_NAME);
+        else if (n.kind != NETWORK_CIDR)
+            read_notice(r, "%s[%zu]: this version knows no %s, so it allows nothing", where, i,
+                        n.kind == NETWORK_PEER ? "addresses of peers" : "resolver of a container");
     }
     return rc;
 }
@@ -102,6 +105,7 @@ static int read_resources(struct reading *r, const struct yml *v, struct contain
         snprintf(at, sizeof(at), "resources.%s", resources[i]);
         if ((rc = read_map(r, one, at, keys)) < 0)
             break;
+        read_notice(r, "%s: read and checked, but this version does not put it into force", at);
         if (!yml_get(one, "limit"))
             return read_fail(r, one, "%s.limit is missing", at);
         snprintf(at, sizeof(at), "resources.%s.limit", resources[i]);
@@ -135,6 +139,8 @@ int policy_network_read(struct reading *r, const struct yml *doc, struct contain
         return rc;
     if (i && (rc = read_map(r, i, "isolation", isolation)) == 0 && yml_get(i, "allow"))
         rc = read_strs(r, yml_get(i, "allow"), "isolation.allow", &p->isolation_allow);
+    if (rc == 0 && i && yml_get(i, "allow"))
+        read_notice(r, "isolation.allow: read and checked, but this version does not put it into force");
     if (rc == 0 && s)
         rc = read_resources(r, s, p);
     return rc;
