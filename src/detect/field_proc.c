@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "policy/policy.h"
 
 #include <fcntl.h>
 #include <pwd.h>
@@ -275,51 +276,11 @@ bool detect_get_proc(struct detect_subject *s, unsigned field, struct str arg, s
 
 struct str detect_caps(struct arena *a, uint64_t caps)
 {
-    static const char *const names[] = {"CHOWN",
-                                        "DAC_OVERRIDE",
-                                        "DAC_READ_SEARCH",
-                                        "FOWNER",
-                                        "FSETID",
-                                        "KILL",
-                                        "SETGID",
-                                        "SETUID",
-                                        "SETPCAP",
-                                        "LINUX_IMMUTABLE",
-                                        "NET_BIND_SERVICE",
-                                        "NET_BROADCAST",
-                                        "NET_ADMIN",
-                                        "NET_RAW",
-                                        "IPC_LOCK",
-                                        "IPC_OWNER",
-                                        "SYS_MODULE",
-                                        "SYS_RAWIO",
-                                        "SYS_CHROOT",
-                                        "SYS_PTRACE",
-                                        "SYS_PACCT",
-                                        "SYS_ADMIN",
-                                        "SYS_BOOT",
-                                        "SYS_NICE",
-                                        "SYS_RESOURCE",
-                                        "SYS_TIME",
-                                        "SYS_TTY_CONFIG",
-                                        "MKNOD",
-                                        "LEASE",
-                                        "AUDIT_WRITE",
-                                        "AUDIT_CONTROL",
-                                        "SETFCAP",
-                                        "MAC_OVERRIDE",
-                                        "MAC_ADMIN",
-                                        "SYSLOG",
-                                        "WAKE_ALARM",
-                                        "BLOCK_SUSPEND",
-                                        "AUDIT_READ",
-                                        "PERFMON",
-                                        "BPF",
-                                        "CHECKPOINT_RESTORE"};
     _cleanup_(buf_fini) struct buf b = BUF_INIT(4096);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    const char *name;
+    for (size_t i = 0; (name = policy_capability_name(i)); i++)
         if (caps >> i & 1)
-            buf_printf(&b, "%sCAP_%s", b.n ? " " : "", names[i]);
+            buf_printf(&b, "%sCAP_%s", b.n ? " " : "", name);
     return b.n ? arena_str(a, buf_str(&b)) : STR("");
 }
 

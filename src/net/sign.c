@@ -47,12 +47,19 @@ static int load_private(const char *path, gnutls_privkey_t key, struct err *e)
     return 0;
 }
 
+/* Of a private key its public half: who signs checks the own work. */
 static int load_public(struct str pem, gnutls_pubkey_t key, struct err *e)
 {
     gnutls_datum_t d = datum(pem);
-    if (pem.n > SIGN_PEM_MAX || gnutls_pubkey_import(key, &d, GNUTLS_X509_FMT_PEM) < 0 ||
-        gnutls_pubkey_get_pk_algorithm(key, NULL) != GNUTLS_PK_EDDSA_ED25519)
-        return err_set(e, EINVAL, "not an ed25519 public key in PEM (openssl pkey -pubout)");
+    int r = pem.n > SIGN_PEM_MAX ? GNUTLS_E_PARSING_ERROR : gnutls_pubkey_import(key, &d, GNUTLS_X509_FMT_PEM);
+    if (r < 0 && pem.n <= SIGN_PEM_MAX) {
+        _cleanup_(privkey_free) gnutls_privkey_t private = NULL;
+        if (gnutls_privkey_init(&private) == 0 &&
+            gnutls_privkey_import_x509_raw(private, &d, GNUTLS_X509_FMT_PEM, NULL, 0) == 0)
+            r = gnutls_pubkey_import_privkey(key, private, 0, 0);
+    }
+    if (r < 0 || gnutls_pubkey_get_pk_algorithm(key, NULL) != GNUTLS_PK_EDDSA_ED25519)
+        return err_set(e, EINVAL, "not an ed25519 key in PEM (openssl pkey -pubout)");
     return 0;
 }
 

@@ -5,6 +5,8 @@
  *     struct signature s;
  *     if ((r = sign_bytes("ci.key", message, &s, e)) < 0) ...
  *     if ((r = sign_check(pem, message, &s, e)) < 0) ...     // -EKEYREJECTED: not by this key, or other bytes
+ *
+ * Where a public key is asked for, the private one will do too.
  */
 #ifndef BULKHEAD_NET_SIGN_H
 #define BULKHEAD_NET_SIGN_H

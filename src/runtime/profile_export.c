@@ -1,51 +1,10 @@
 /* A profile in the words of others: seccomp, Kubernetes, AppArmor. */
 #include "base/cleanup.h"
 #include "base/time.h"
+#include "policy/policy.h"
 #include "runtime/profile_internal.h"
 
 #include <linux/capability.h>
-
-static const char *const capability_names[] = {"chown",
-                                               "dac_override",
-                                               "dac_read_search",
-                                               "fowner",
-                                               "fsetid",
-                                               "kill",
-                                               "setgid",
-                                               "setuid",
-                                               "setpcap",
-                                               "linux_immutable",
-                                               "net_bind_service",
-                                               "net_broadcast",
-                                               "net_admin",
-                                               "net_raw",
-                                               "ipc_lock",
-                                               "ipc_owner",
-                                               "sys_module",
-                                               "sys_rawio",
-                                               "sys_chroot",
-                                               "sys_ptrace",
-                                               "sys_pacct",
-                                               "sys_admin",
-                                               "sys_boot",
-                                               "sys_nice",
-                                               "sys_resource",
-                                               "sys_time",
-                                               "sys_tty_config",
-                                               "mknod",
-                                               "lease",
-                                               "audit_write",
-                                               "audit_control",
-                                               "setfcap",
-                                               "mac_override",
-                                               "mac_admin",
-                                               "syslog",
-                                               "wake_alarm",
-                                               "block_suspend",
-                                               "audit_read",
-                                               "perfmon",
-                                               "bpf",
-                                               "checkpoint_restore"};
 
 static void name_of(const struct profile *p, char out[static 64])
 {
@@ -312,9 +271,14 @@ void profile_apparmor(struct buf *out, const struct profile *p)
     if (p->folders_n)
         buf_putz(out, "  /dev/{null,zero,full,random,urandom,tty,ptmx} w,\n  /dev/pts/* w,\n  @{PROC}/[0-9]*/** w,\n");
     buf_putz(out, "\n");
-    for (size_t i = 0; i < ARRAY_LEN(capability_names); i++)
-        if (p->capabilities >> i & 1)
-            buf_printf(out, "  capability %s,\n", capability_names[i]);
+    const char *cap;
+    for (size_t i = 0; (cap = policy_capability_name(i)); i++)
+        if (p->capabilities >> i & 1) {
+            buf_putz(out, "  capability ");
+            for (; *cap; cap++)
+                buf_putc(out, *cap == '_' ? '_' : (char)(*cap | 32));
+            buf_putz(out, ",\n");
+        }
     for (size_t i = 0; i < p->peers_n; i++)
         network = network || str_chr(p->peers[i].address, '.') >= 0 || str_chr(p->peers[i].address, ':') >= 0;
     buf_putz(out, network ? "  network inet,\n  network inet6,\n" : "");
