@@ -51,41 +51,6 @@ static void forget(struct ingest *in)
 
 /* ---- reading ---- */
 
-/* A closed list of event.tbl.h: the value must be in it. */
-#define EVENT_TYPE(n) #n,
-static const char *const types[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_TYPE
-#define EVENT_CONTROL(id, name, doc) name,
-static const char *const controls[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_CONTROL
-#define EVENT_SEVERITY(n) #n,
-static const char *const severities[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_SEVERITY
-#define EVENT_ACTION(n) #n,
-static const char *const actions[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_ACTION
-#define EVENT_OUTCOME(n) #n,
-static const char *const outcomes[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_OUTCOME
-
-static int listed(struct str s, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eqc(s, list[i]))
-            return (int)i;
-    return -1;
-}
-
 enum field { F_OTHER, F_SEQ, F_TIME, F_HOST, F_TYPE, F_CONTROL, F_SEVERITY, F_ACTION, F_OUTCOME, F_CONTAINER };
 
 static enum field field_of(struct str k)
@@ -141,24 +106,24 @@ static int read_scalar(struct json *j, struct arena *a, enum field f, struct row
         r->host = arena_str(a, str_sub(s, 0, 256));
         break;
     case F_TYPE:
-        if ((i = listed(s, types, ARRAY_LEN(types))) >= 0)
-            r->type = str_c(types[i]);
+        if ((i = event_find(EVENT_LIST_TYPE, s)) >= 0)
+            r->type = str_c(event_type_name((enum event_type)i));
         break;
     case F_CONTROL:
-        if ((i = listed(s, controls, ARRAY_LEN(controls))) >= 0)
-            r->control = str_c(controls[i]);
+        if ((i = event_find(EVENT_LIST_CONTROL, s)) >= 0)
+            r->control = str_c(event_control_name((enum event_control)i));
         break;
     case F_SEVERITY:
-        if ((i = listed(s, severities, ARRAY_LEN(severities))) >= 0)
+        if ((i = event_find(EVENT_LIST_SEVERITY, s)) >= 0)
             r->severity = i;
         break;
     case F_ACTION:
-        if ((i = listed(s, actions, ARRAY_LEN(actions))) >= 0)
-            r->action = str_c(actions[i]);
+        if ((i = event_find(EVENT_LIST_ACTION, s)) >= 0)
+            r->action = str_c(event_action_name((enum event_action)i));
         break;
     case F_OUTCOME:
-        if ((i = listed(s, outcomes, ARRAY_LEN(outcomes))) >= 0)
-            r->outcome = str_c(outcomes[i]);
+        if ((i = event_find(EVENT_LIST_OUTCOME, s)) >= 0)
+            r->outcome = str_c(event_outcome_name((enum event_outcome)i));
         break;
     default:
         break;

@@ -66,8 +66,27 @@ const char *event_outcome_name(enum event_outcome o)
     return NAME(outcomes, o);
 }
 
-static int parse(struct str s, const char *const *names, size_t n)
+size_t event_names(enum event_list l, const char *const **ret)
 {
+    static const struct {
+        const char *const *v;
+        size_t n;
+    } lists[] = {
+        [EVENT_LIST_TYPE] = {types, ARRAY_LEN(types)},
+        [EVENT_LIST_CONTROL] = {controls, ARRAY_LEN(controls)},
+        [EVENT_LIST_SEVERITY] = {severities, ARRAY_LEN(severities)},
+        [EVENT_LIST_ACTION] = {actions, ARRAY_LEN(actions)},
+        [EVENT_LIST_LEVEL] = {levels, ARRAY_LEN(levels)},
+        [EVENT_LIST_OUTCOME] = {outcomes, ARRAY_LEN(outcomes)},
+    };
+    *ret = lists[l].v;
+    return lists[l].n;
+}
+
+int event_find(enum event_list l, struct str s)
+{
+    const char *const *names;
+    size_t n = event_names(l, &names);
     for (size_t i = 0; i < n; i++)
         if (str_eqc(s, names[i]))
             return (int)i;
@@ -76,7 +95,7 @@ static int parse(struct str s, const char *const *names, size_t n)
 
 int event_severity_parse(struct str s, enum event_severity *ret)
 {
-    int i = parse(s, severities, ARRAY_LEN(severities));
+    int i = event_find(EVENT_LIST_SEVERITY, s);
     if (i >= 0)
         *ret = (enum event_severity)i;
     return i < 0 ? i : 0;
@@ -84,7 +103,7 @@ int event_severity_parse(struct str s, enum event_severity *ret)
 
 int event_action_parse(struct str s, enum event_action *ret)
 {
-    int i = parse(s, actions, ARRAY_LEN(actions));
+    int i = event_find(EVENT_LIST_ACTION, s);
     if (i >= 0)
         *ret = (enum event_action)i;
     return i < 0 ? i : 0;

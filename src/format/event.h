@@ -92,6 +92,17 @@ struct event {
 
 void event_write(struct json_writer *w, const struct event *ev); /* one object, without newline */
 
+/* The closed lists, in the order of their numbers. */
+enum event_list {
+    EVENT_LIST_TYPE,
+    EVENT_LIST_CONTROL,
+    EVENT_LIST_SEVERITY,
+    EVENT_LIST_ACTION,
+    EVENT_LIST_LEVEL,
+    EVENT_LIST_OUTCOME,
+};
+size_t event_names(enum event_list l, const char *const **ret);
+int event_find(enum event_list l, struct str name); /* its number; -EINVAL: not in the list */
 const char *event_type_name(enum event_type t);
 const char *event_control_name(enum event_control c);
 const char *event_severity_name(enum event_severity s);

@@ -8,37 +8,6 @@
 // cmocka needs the two above
 #include <cmocka.h>
 
-#define EVENT_TYPE(n) #n,
-static const char *const types[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_TYPE
-#define EVENT_CONTROL(id, name, doc) name,
-static const char *const controls[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_CONTROL
-#define EVENT_SEVERITY(n) #n,
-static const char *const severities[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_SEVERITY
-#define EVENT_ACTION(n) #n,
-static const char *const actions[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_ACTION
-#define EVENT_LEVEL(n) #n,
-static const char *const levels[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_LEVEL
-#define EVENT_OUTCOME(n) #n,
-static const char *const outcomes[] = {
-#include "format/event.tbl.h"
-};
-#undef EVENT_OUTCOME
-
 static struct json_value *schema_load(struct arena *a)
 {
     const char *data = getenv("BULKHEAD_TEST_DATA");
@@ -57,27 +26,17 @@ static void test_lists(void **state)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
     const struct json_value *schema = schema_load(a);
-    const struct {
-        const char *name;
-        const char *const *v;
-        size_t n;
-    } lists[] = {
-        {"type", types, ARRAY_LEN(types)},
-        {"control", controls, ARRAY_LEN(controls)},
-        {"severity", severities, ARRAY_LEN(severities)},
-        {"action", actions, ARRAY_LEN(actions)},
-        {"level", levels, ARRAY_LEN(levels)},
-        {"outcome", outcomes, ARRAY_LEN(outcomes)},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        size_t n = 0;
-        JSON_EACH (json_get(json_get(json_get(schema, "properties"), lists[i].name), "enum"), it) {
-            if (n >= lists[i].n || !str_eqc(it->text, lists[i].v[n]))
-                fail_msg("%s: the schema's %s is not in event.tbl.h at this place", lists[i].name, it->text.p);
+    static const char *const keys[] = {"type", "control", "severity", "action", "level", "outcome"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *const *names;
+        size_t n = 0, names_n = event_names((enum event_list)i, &names);
+        JSON_EACH (json_get(json_get(json_get(schema, "properties"), keys[i]), "enum"), it) {
+            if (n >= names_n || !str_eqc(it->text, names[n]))
+                fail_msg("%s: the schema's %s is not in event.tbl.h at this place", keys[i], it->text.p);
             n++;
         }
-        if (n != lists[i].n)
-            fail_msg("%s: the schema lacks %s", lists[i].name, lists[i].v[n]);
+        if (n != names_n)
+            fail_msg("%s: the schema lacks %s", keys[i], names[n]);
     }
 }
 
@@ -99,14 +58,17 @@ static void test_events(void **state)
     const struct json_value *schema = schema_load(a);
     const char *bad;
     struct event ev = {.id = "01JD0000000000000000000000", .time = 1, .seq = 1, .host = STR("h")};
+    const char *const *names;
+    const size_t controls = event_names(EVENT_LIST_CONTROL, &names),
+                 severities = event_names(EVENT_LIST_SEVERITY, &names), types = event_names(EVENT_LIST_TYPE, &names);
     /* every type, with and without container and process */
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+    for (size_t i = 0; i < types; i++)
         for (int full = 0; full < 2; full++) {
             struct str args[] = {STR("a"), STR("\xff")};
             struct event x = ev;
             x.type = (enum event_type)i;
-            x.control = (enum event_control)(i % ARRAY_LEN(controls));
-            x.severity = (enum event_severity)(i % ARRAY_LEN(severities));
+            x.control = (enum event_control)(i % controls);
+            x.severity = (enum event_severity)(i % severities);
             if (x.type == EVENT_TYPE_gap)
                 x.detail = STR("{\"from\":1,\"to\":2,\"count\":2,\"reason\":\"ring buffer\"}");
             if (full) {
@@ -116,7 +78,7 @@ static void test_events(void **state)
                 x.policy_name = STR("p");
             }
             if ((bad = checked(a, schema, &x)))
-                fail_msg("%s: %s", types[i], bad);
+                fail_msg("%s: %s", names[i], bad);
         }
     /* the outcome tells what acted, or it is no event */
     static const struct {
