@@ -9,6 +9,7 @@
 
 #include "format/event.h"
 #include "policy/verdict.h"
+#include "policy/vex.h"
 
 struct policy_set;
 
@@ -57,6 +58,16 @@ enum unscanned { UNSCANNED_SCAN, UNSCANNED_DENY };
 /* What to do with an image that has no inventory yet: the strictest of the policies that select one of its names.
  * *governed is false when no ImagePolicy selects it (then it may run: the host default). */
 enum unscanned policy_unscanned(const struct policy_set *s, const struct str *names, size_t n, bool *governed);
+
+/* What one entry of `vex` in an ImagePolicy states. */
+struct policy_vex {
+    struct str policy, what, package, owner; /* what: the finding, or words for a document */
+    int64_t expires;
+    struct vex vex;
+};
+/* Those of the policies that select the image, in their order; assess() goes by them. */
+size_t policy_vex(struct arena *a, const struct policy_set *s, const struct str *names, size_t names_n,
+                  struct str image_id, const struct policy_vex ***ret);
 
 typedef bool policy_trusts(void *ctx, struct str public_pem);
 /* Whether each of the policies that select one of the names has an attester whose key `trusts` says yes to (and there

@@ -76,8 +76,8 @@ static int read_exception(struct reading *r, const struct yml *v, const char *wh
 
 int image_policy_read(struct reading *r, const struct yml *doc, struct image_policy *p)
 {
-    static const char *const known[] = {"kind",  "name",      "select",    "rules",        "exceptions",
-                                        "grace", "unscanned", "attesters", "attested_for", NULL};
+    static const char *const known[] = {"kind",      "name",      "select",       "rules", "exceptions", "grace",
+                                        "unscanned", "attesters", "attested_for", "vex",   NULL};
     static const char *const unscanned[] = {"scan", "deny", NULL};
     char at[40];
     int rc = read_map(r, doc, "ImagePolicy", known), choice;
@@ -123,6 +123,8 @@ int image_policy_read(struct reading *r, const struct yml *doc, struct image_pol
             return rc;
         p->unscanned = choice ? UNSCANNED_DENY : UNSCANNED_SCAN;
     }
+    if ((rc = image_vex_read(r, yml_get(doc, "vex"), p)) < 0)
+        return rc;
     return image_attesters_read(r, doc, p);
 }
 

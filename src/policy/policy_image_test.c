@@ -534,12 +534,45 @@ static void test_fields(void **state)
     }
 }
 
+/* Statements of the policies that select the image, their terms, and documents of others. */
+static void test_vex(void **state)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(1u << 24);
+    _cleanup_(policy_set_unrefp) struct policy_set *s = parse(
+        "kind: ImagePolicy\nname: shop\nselect: {images: [\"shop/*\"]}\nrules: [{deny: vuln.severity >= high}]\n"
+        "vex:\n"
+        "  - {finding: CVE-1, status: not_affected, package: openssl, note: not called, owner: alice, expires: "
+        "2027-01-31}\n"
+        "  - {finding: CVE-2, status: fixed, package: \"pkg:deb/debian/libssl3\", owner: bob, expires: 2027-01-31}\n"
+        "  - owner: carol\n    expires: 2027-06-30\n    document: |\n"
+        "      {\"@context\": \"https://openvex.dev/ns/v0.2.0\", \"statements\": [\n"
+        "        {\"vulnerability\": {\"name\": \"CVE-3\"}, \"status\": \"not_affected\", \"products\": "
+        "[{\"@id\": \"pkg:npm/lodash\"}]},\n"
+        "        {\"vulnerability\": {\"name\": \"CVE-4\"}, \"status\": \"under_investigation\", \"products\": "
+        "[{\"@id\": \"pkg:npm/lodash\"}]}]}\n"
+        "---\nkind: ImagePolicy\nname: other\nselect: {images: [\"other/*\"]}\nrules: []\n"
+        "vex: [{finding: CVE-9, status: fixed, owner: dave, expires: 2027-01-31}]\n");
+    static const struct str mine[] = {STR("shop/web:7")}, nobodys[] = {STR("third/web:7")};
+    const struct policy_vex **v;
+    int64_t end, mid;
+    time_parse(STR("2027-01-31"), &end);
+    time_parse(STR("2027-06-30"), &mid);
+    assert_int_equal(policy_vex(a, s, nobodys, 1, STR("sha256:aa"), &v), 0);
+    assert_int_equal(policy_vex(a, s, mine, 1, STR("sha256:aa"), &v), 3);
+    assert_string_equal(v[0]->owner.p, "alice");
+    assert_true(str_eqc(v[0]->vex.v[0].name, "openssl") && v[0]->vex.v[0].expires == end && v[0]->expires == end);
+    assert_true(str_eqc(v[1]->vex.v[0].product, "pkg:deb/debian/libssl3") && v[1]->vex.v[0].status == VULN_FIXED);
+    assert_int_equal(v[2]->vex.n, 2);
+    assert_true(str_eqc(v[2]->vex.v[1].ids[0], "CVE-4") && v[2]->vex.v[1].expires == mid);
+    assert_true(str_eqc(v[2]->what, "VEX document on CVE-3 and others"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),        cmocka_unit_test(test_built_in),    cmocka_unit_test(test_exceptions),
         cmocka_unit_test(test_grace),        cmocka_unit_test(test_valid_until), cmocka_unit_test(test_select),
-        cmocka_unit_test(test_verdict_json), cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_verdict_json), cmocka_unit_test(test_fields),      cmocka_unit_test(test_vex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,8 @@ struct image_policy {
     size_t rules_n;
     struct image_exception *exceptions;
     size_t exceptions_n;
+    struct policy_vex *vex;
+    size_t vex_n;
     int64_t grace; /* 0 none */
     enum unscanned unscanned;
     struct image_attester *attesters;
@@ -110,6 +112,7 @@ int read_bool(const struct reading *r, const struct yml *v, const char *where, b
 int read_duration(const struct reading *r, const struct yml *v, const char *where, int64_t *ret);
 int read_choice(const struct reading *r, const struct yml *v, const char *where, const char *const *names, int *ret);
 int read_strs(const struct reading *r, const struct yml *v, const char *where, struct strs *ret);
+int image_vex_read(struct reading *r, const struct yml *list, struct image_policy *p); /* list may be NULL */
 int image_attesters_read(struct reading *r, const struct yml *doc, struct image_policy *p);
 bool image_policy_selects(const struct image_policy *p, const struct str *names, size_t n);
 int read_selector(const struct reading *r, const struct yml *v, struct selector *ret);

@@ -58,6 +58,15 @@ static const struct {
     {"kind: ContainerPolicy\nname: x\nrespond:\n  rules:\n    drift: explode\n",
      "test.yaml:5: policy x: respond.rules.drift: \"explode\" is not one of off"},
     {"[1]", "test.yaml:1: expected a policy document"},
+    {"kind: ImagePolicy\nname: x\nrules: []\nvex: [{finding: CVE-1, status: maybe, owner: a, expires: 2999-01-01}]\n",
+     "test.yaml:4: policy x: vex[0].status: \"maybe\" is not one of not_affected"},
+    {"kind: ImagePolicy\nname: x\nrules: []\nvex: [{finding: CVE-1, status: fixed, owner: a}]\n",
+     "test.yaml:4: policy x: vex[0]: names no owner or no expires"},
+    {"kind: ImagePolicy\nname: x\nrules: []\nvex: [{finding: CVE-1, status: not_affected, owner: a, expires: "
+     "2999-01-01}]\n",
+     "test.yaml:4: policy x: vex[0]: not_affected needs a justification or a note"},
+    {"kind: ImagePolicy\nname: x\nrules: []\nvex: [{document: '{}', owner: a, expires: 2999-01-01}]\n",
+     "test.yaml:4: policy x: vex[0].document: not a VEX document"},
     {"name: x\n", "test.yaml:1: kind is missing"},
     {"kind: ImagePolice\nname: x\n",
      "test.yaml:1: kind: \"ImagePolice\" is not one of ImagePolicy, ContainerPolicy, AccessPolicy"},
@@ -305,9 +314,10 @@ static void test_schema(void **state)
             fail_msg("%s: %s", docs[i].name.p, bad);
     }
     /* what the schema can tell it refuses as the parser does */
-    static const char *const beyond[] = {"more than 16 patterns",  "rules[0].deny: column",  "mixes",
-                                         "expected CIDR",          "is there twice",         "of this name",
-                                         "no rule of this policy", "there is no capability", "limit: expected"};
+    static const char *const beyond[] = {"more than 16 patterns",  "rules[0].deny: column", "mixes",
+                                         "expected CIDR",          "is there twice",        "of this name",
+                                         "no rule of this policy", "not_affected needs",    "not a VEX document",
+                                         "there is no capability", "limit: expected"};
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         struct yml_doc *d;
         size_t d_n;

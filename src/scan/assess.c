@@ -127,6 +127,56 @@ static void base_of(struct arena *a, const struct image_config *c, struct image_
             f->base[f->base_n++] = c->label_values[i];
 }
 
+/* The statements given, and behind them those of the policies that select the image. */
+struct carried {
+    const struct policy_vex **v;
+    size_t n, first; /* place of the first statement of v[0] */
+};
+
+static struct vex statements(struct arena *a, const struct assess_input *in, struct carried *ret)
+{
+    const struct inventory *inv = in->inventory;
+    struct vex all = {0};
+    *ret = (struct carried){0};
+    ret->n = policy_vex(a, in->policy, in->names ? in->names : inv->names, in->names ? in->names_n : inv->names_n,
+                        inv->image_id, &ret->v);
+    if (!ret->n)
+        return in->vex ? *in->vex : all;
+    for (size_t i = 0; in->vex && i < in->vex->n; i++)
+        *vex_add(a, &all, STR("")) = in->vex->v[i];
+    ret->first = all.n;
+    for (size_t i = 0; i < ret->n; i++)
+        for (size_t k = 0; k < ret->v[i]->vex.n; k++)
+            *vex_add(a, &all, STR("")) = ret->v[i]->vex.v[k];
+    return all;
+}
+
+/* Told as exceptions are: entries of policies that expired, or are about nothing here. */
+static void stale_statements(struct arena *a, const struct assess_input *in, const struct carried *c,
+                             struct assessment *as)
+{
+    struct verdict *v = &as->verdict;
+    struct stale_exception *list = arena_array(a, v->stale_n + c->n, sizeof(*list));
+    size_t at = c->first;
+    if (v->stale_n)
+        memcpy(list, v->stale, v->stale_n * sizeof(*list));
+    v->stale = list;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct policy_vex *x = c->v[i];
+        bool used = false, expired = x->expires <= in->now;
+        for (size_t k = 0; k < x->vex.n; k++)
+            used |= as->vex.used[at++];
+        if (!used)
+            list[v->stale_n++] = (struct stale_exception){.policy = x->policy,
+                                                          .what = x->what,
+                                                          .package = x->package,
+                                                          .owner = x->owner,
+                                                          .expires = x->expires,
+                                                          .expired = expired,
+                                                          .unused = !expired};
+    }
+}
+
 int assess(struct arena *a, const struct assess_input *in, struct assessment *ret, struct err *e)
 {
     const struct inventory *inv = in->inventory;
@@ -145,8 +195,11 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
     if (inv->issues_n)
         memcpy(all + l.n, inv->issues, inv->issues_n * sizeof(*all));
     size_t at = l.n + inv->issues_n;
-    if (in->vex) {
-        vex_apply(a, in->vex, inv, in->now, all, &at, &as.vex);
+    struct carried c;
+    struct vex vex = statements(a, in, &c);
+    as.vex.until = TIME_NEVER;
+    if (vex.n) {
+        vex_apply(a, &vex, inv, in->now, all, &at, &as.vex);
         for (l.n = 0; l.n < at && all[l.n].kind == FINDING_VULN;)
             l.n++;
     }
@@ -190,6 +243,9 @@ int assess(struct arena *a, const struct assess_input *in, struct assessment *re
                                .running_since = in->running_since};
     if ((r = policy_verdict(a, in->policy, &vi, &as.verdict, e)) < 0)
         return r;
+    stale_statements(a, in, &c, &as);
+    if (as.vex.until < as.verdict.valid_until)
+        as.verdict.valid_until = as.vex.until;
     *ret = as;
     return 0;
 }

@@ -5,14 +5,6 @@
 #include "base/time.h"
 #include "format/purl.h"
 
-struct vex_statement *vex_add(struct arena *a, struct vex *vex, struct str origin)
-{
-    vex->v = arena_grow(a, vex->v, vex->n, &vex->cap, sizeof(*vex->v));
-    struct vex_statement *s = &vex->v[vex->n++];
-    *s = (struct vex_statement){.origin = origin, .kind = FINDING_VULN};
-    return s;
-}
-
 static int load(struct arena *a, const char *path, struct vex *ret,
                 int (*parse)(struct arena *, struct str, struct str, struct vex *, struct err *), struct err *e)
 {
@@ -145,7 +137,8 @@ static bool about_fix_state(struct str want, const struct finding *f)
 static bool about_rest(const struct vex_statement *s, const struct finding *f)
 {
     const struct package *p = f->package;
-    if (s->name.n && !(p && str_glob(s->name, p->name, true)))
+    bool named = p && (str_glob(s->name, p->name, true) || (s->by_policy && str_eq(s->name, p->source_name)));
+    if (s->name.n && !named)
         return false;
     if (s->version.n && !(p && str_eq(s->version, p->version)))
         return false;

@@ -18,39 +18,12 @@
 #ifndef BULKHEAD_SCAN_VEX_H
 #define BULKHEAD_SCAN_VEX_H
 
+#include "policy/vex.h"
 #include "scan/inventory.h"
 
-enum vex_effect { VEX_STATUS, VEX_IGNORE };
-
-struct vex_statement {
-    enum vex_effect effect;
-    struct str origin; /* "app.openvex.json", ".trivyignore:3" */
-    struct str *ids;   /* the vulnerability's names; none: any */
-    size_t ids_n;
-    int kind;               /* enum finding_kind; -1: any but package */
-    struct str product;     /* purl or name of the image or package; empty: any */
-    struct str *components; /* purls inside of the product; none: all of it */
-    size_t components_n;
-    enum vuln_status status;
-    struct str justification; /* "vulnerable_code_not_in_execute_path" */
-    struct str note;          /* for people: impact statement, reason */
-    int64_t expires;          /* 0 never */
-    /* Grype's ignore rules, and paths of .trivyignore.yaml; empty: any */
-    struct str name, version, type, path, fix_state;
-};
-
-struct vex {
-    struct vex_statement *v;
-    size_t n, cap;
-};
-
-enum { LIMIT_VEX_FILE = 64 << 20, LIMIT_VEX_STATEMENTS = 1000000 };
-
 int vex_load(struct arena *a, const char *path, struct vex *ret, struct err *e);
-int vex_parse(struct arena *a, struct str origin, struct str text, struct vex *ret, struct err *e);
 int ignore_load(struct arena *a, const char *path, struct vex *ret, struct err *e);
 int ignore_parse(struct arena *a, struct str origin, struct str text, struct vex *ret, struct err *e);
-struct vex_statement *vex_add(struct arena *a, struct vex *vex, struct str origin);
 
 /* Is the statement, not expired, about this finding of this image? */
 bool vex_about(struct arena *a, const struct vex_statement *s, const struct inventory *inv, const struct finding *f,
@@ -64,8 +37,10 @@ struct vex_suppressed {
 struct vex_result {
     struct vex_suppressed *suppressed; /* taken out by an ignore file */
     size_t suppressed_n;
-    struct str *stale; /* one line each: statements that expired or are about nothing here */
+    struct str *stale; /* one line each: statements that expired or are about nothing here, but those of policies */
     size_t stale_n;
+    bool *used;    /* by statement: it was about something */
+    int64_t until; /* when the first of those that were expires; TIME_NEVER */
 };
 /* Set statuses in findings[0..*n) and take out what is ignored; the order stays. The first statement that is about a
  * finding counts. */

@@ -52,6 +52,7 @@ struct applying {
     int64_t now;
     struct index index;
     bool *used;
+    int64_t until;
 };
 
 static void look(struct applying *p, const struct finding *f, struct str id, size_t *best)
@@ -76,6 +77,8 @@ static const struct vex_statement *statement_for(struct applying *p, const struc
     if (best == p->vex->n)
         return NULL;
     p->used[best] = true;
+    if (p->vex->v[best].expires && p->vex->v[best].expires < p->until)
+        p->until = p->vex->v[best].expires;
     return &p->vex->v[best];
 }
 
@@ -98,7 +101,7 @@ static void tell_stale(struct applying *p, struct vex_result *ret)
         const struct vex_statement *s = &p->vex->v[i];
         bool expired = s->expires && s->expires <= p->now;
         char date[TIME_TEXT];
-        if (p->used[i])
+        if (p->used[i] || s->by_policy)
             continue;
         struct str what = s->ids_n ? s->ids[0] : s->name.n ? s->name : STR("a rule");
         ret->stale[ret->stale_n++] = expired
@@ -113,7 +116,7 @@ void vex_apply(struct arena *a, const struct vex *vex, const struct inventory *i
                struct finding *findings, size_t *n, struct vex_result *ret)
 {
     _cleanup_(arena_freep) struct arena *scratch = arena_new((size_t)4 << 30);
-    struct applying p = {.a = a, .vex = vex, .inv = inv, .now = now};
+    struct applying p = {.a = a, .vex = vex, .inv = inv, .now = now, .until = TIME_NEVER};
     size_t kept = 0;
     *ret = (struct vex_result){0};
     p.used = arena_array(a, vex->n + 1, sizeof(*p.used));
@@ -133,6 +136,8 @@ void vex_apply(struct arena *a, const struct vex *vex, const struct inventory *i
     }
     *n = kept;
     p.a = a;
+    ret->used = p.used;
+    ret->until = p.until;
     tell_stale(&p, ret);
     map_free(p.index.first);
 }

@@ -46,6 +46,13 @@ describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkh
       return a!.config_revision === applied.revision && a!.up_to_date;
     }, 30000);
   };
+  const intelOf = async (what: unknown, serial: number) => {
+    const feeds = join(home, `feeds-${serial}`), db = join(home, `${serial}.db`);
+    mkdirSync(feeds);
+    writeFileSync(join(feeds, "tracker.json"), JSON.stringify(what));
+    await ok(["intel", "build", "--feeds", feeds, "--output", db, "--sign", join(home, "intel.key"), "--serial", String(serial), "--quiet"]);
+    return db;
+  };
   const started = (name: string, ...args: string[]) => d.docker("run", "--network", "none", "--name", name, ...args);
 
   before(async () => {
@@ -115,6 +122,38 @@ describe("all three flows", { skip: needs("dockerd", "docker", "openssl", "bulkh
     const log = agent.daemon!.log();
     for (const id of pipedIds) assert.match(log, new RegExp(`took the console's scan of .*\\(${id}\\)`));
     assert.match(log, new RegExp(`scanned .*\\(${vulnId}\\)`), "which had to be scanned here");
+  });
+
+  test("what the policy states in VEX counts at the gate and in pipelines, and what is stale is told", async () => {
+    const statement = (id: string) => `{finding: ${id}, status: not_affected, justification: vulnerable_code_not_in_execute_path, package: widget, owner: bob, expires: 2999-01-01}`;
+    await apply(imagePolicy(`vex: [${statement("CVE-2024-12345")}, ${statement("CVE-1999-0001")}]\n`));
+    const r = await until("it runs", async () => {
+      const x = await started("vexed", "--rm", "vuln:1", "echo", "hi");
+      return x.code === 0 ? x : undefined;
+    }, 30000);
+    assert.equal(r.stdout.trim(), "hi");
+    assert.equal((await bulkhead(["scan", `archive:${join(home, "piped-5.tar")}`, "--console", c.url, "--quiet"], env)).code, 0);
+    const image = await until("judged again", async () => {
+      const i = JSON.parse(await ok(["get", "verdict", vulnId, "--json"])) as Record<string, any>;
+      return i.verdict?.allow ? i : undefined;
+    }, 30000);
+    assert.deepEqual(image.verdict.stale_exceptions.map((x: Record<string, unknown>) => [x.policy, x.what, x.owner, x.unused]), [["production", "CVE-1999-0001", "bob", true]]);
+    await apply(imagePolicy());
+    await until("refused again", async () => (await started("vexed-1", "--rm", "vuln:1", "echo", "hi")).code !== 0, 30000);
+  });
+
+  test("newer intel goes to the agent, and what it says is refused", async () => {
+    const r = await started("newer-0", "--rm", "fixed:1", "echo", "hi");
+    assert.equal(r.stdout.trim(), "hi", r.stderr);
+    const more = { widget: { ...tracker.widget, "CVE-2024-99999": { description: "widget: another", releases: { bookworm: { fixed_version: "2.0-2", status: "resolved", urgency: "high" } } } } };
+    await ok(["put", "intel", await intelOf(more, 2)]);
+    const refused = await until("the gate goes by it", async () => {
+      const x = await started("newer-1", "--rm", "fixed:1", "echo", "hi");
+      return x.code !== 0 ? x : undefined;
+    }, 30000);
+    assert.match(refused.stderr, /CVE-2024-99999/);
+    await ok(["put", "intel", await intelOf(tracker, 3)]);
+    await until("and lifted by the next", async () => (await started("newer-2", "--rm", "fixed:1", "echo", "hi")).code === 0, 30000);
   });
 
   test("an exception with an owner lets it run", async () => {

@@ -2,8 +2,17 @@
  * with an analysis. */
 #include "base/cleanup.h"
 #include "base/map.h"
+#include "format/json.h"
 #include "format/purl.h"
-#include "scan/vex.h"
+#include "policy/vex.h"
+
+struct vex_statement *vex_add(struct arena *a, struct vex *vex, struct str origin)
+{
+    vex->v = arena_grow(a, vex->v, vex->n, &vex->cap, sizeof(*vex->v));
+    struct vex_statement *s = &vex->v[vex->n++];
+    *s = (struct vex_statement){.origin = origin, .kind = FINDING_VULN};
+    return s;
+}
 
 struct reading {
     struct arena *a;
