@@ -52,7 +52,7 @@ static __always_inline bool creds_legal(struct task_state *st, const struct cred
 }
 
 /* The current task, outside of an exec. The control sets control and action; told with what it had. */
-static __always_inline bool creds_stolen(struct task_struct *t)
+static __noinline __attribute__((unused)) int creds_stolen(struct task_struct *t)
 {
     struct task_state *st = task_state(t);
     return st && (st->flags & TASK_ENTERED) && !creds_legal(st, READ(t, cred));

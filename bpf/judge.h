@@ -278,21 +278,30 @@ static __always_inline bool judge_seen(__u32 type, __u64 object, __u64 object2)
     return k.scope && bpf_map_lookup_elem(&novelty, &k);
 }
 
+/* It did not fit into its ring: it is still new. */
+static __noinline __attribute__((unused)) int judge_lost(__u32 slot, __u64 object, __u64 object2)
+{
+    struct scratch *s = scratch_at(slot);
+    if (!s || s->ev.acted)
+        return 0;
+    struct bh_event *e = &s->ev;
+    __u64 own = id_hash(e->id);
+    if (e->why == BH_WHY_CONTROL)
+        novel_undo(own, object, object2, e->type | (e->control << 8));
+    else if (e->why == BH_WHY_NEW)
+        novel_undo(s->policy.image ? s->policy.image : own, object, object2, e->type);
+    return 0;
+}
+
 __noinline int judge_send(__u32 slot, __u64 object, __u64 object2)
 {
     struct scratch *s = scratch_at(slot);
     if (!s)
         return 0;
-    struct bh_event *e = &s->ev;
-    __u64 own = id_hash(e->id);
-    __u32 ring = e->why == BH_WHY_CONTROL ? RING_ALERTS : RING_TELEMETRY;
+    __u32 ring = s->ev.why == BH_WHY_CONTROL ? RING_ALERTS : RING_TELEMETRY;
     tell_parents(slot);
-    if (tell_send(slot, ring) && !e->acted) {
-        if (ring == RING_ALERTS)
-            novel_undo(own, object, object2, e->type | (e->control << 8));
-        else if (e->why == BH_WHY_NEW)
-            novel_undo(s->policy.image ? s->policy.image : own, object, object2, e->type);
-    }
+    if (tell_send(slot, ring))
+        judge_lost(slot, object, object2);
     return 0;
 }
 

@@ -47,10 +47,12 @@ struct call {
     __u32 nr, compat;
 };
 
-static __always_inline void tell_call(struct scratch *s, const struct call *c)
+#define NR_COMPAT(c) ((c)->nr | (c)->compat << 16) /* which call, as one argument of a function */
+
+static __always_inline void tell_call(struct scratch *s, __u32 nr_compat)
 {
-    s->ev.syscall = c->nr;
-    if (c->compat)
+    s->ev.syscall = nr_compat & 0xffff;
+    if (nr_compat >> 16)
         s->ev.file.flags |= BH_FILE_COMPAT;
 }
 
@@ -148,19 +150,29 @@ static __always_inline bool judge_range(struct scratch *s, __u32 slot, __u64 add
  * while another thread keeps the map locked: both are looked at again when the call returns. */
 static int on_map_returns(struct bpf_map *map, void *key, struct returning *r);
 
-static __always_inline void on_mmap(struct call *c, struct task_struct *t)
+/* Functions of their own, for the sake of compat_enter's stack. */
+static __noinline int look_again(__u32 kind, __u64 a0, __u64 a1)
 {
-    __u64 addr = c->arg[0], len = c->arg[1], prot = c->arg[2], flags = c->arg[3], fd = c->arg[4];
+    struct task_struct *t = bpf_get_current_task_btf();
+    if (kind == PENDING_MPROTECT || READ(t, files, count.counter) > 1)
+        at_return(t, kind, a0, a1, (task_work_fn)on_map_returns);
+    return 0;
+}
+
+__noinline int on_mmap(__u64 addr, __u64 len, __u64 prot_flags, __u64 fd, __u32 nr_compat)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    __u64 prot = (__u32)prot_flags, flags = prot_flags >> 32;
     if ((prot & PROT_READ) && (READ(t, personality) & READ_IMPLIES_EXEC))
         prot |= PROT_EXEC;
     if (!(prot & PROT_EXEC) || (flags & MAP_ANONYMOUS) || !task_entered())
-        return;
+        return 0;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
-        return;
+        return 0;
     tell_begin(slot, BH_MMAP);
-    tell_call(s, c);
+    tell_call(s, nr_compat);
     s->ev.arg[0] = addr;
     s->ev.arg[1] = len;
     s->ev.arg[2] = prot;
@@ -169,30 +181,32 @@ static __always_inline void on_mmap(struct call *c, struct task_struct *t)
         judge_mapping(slot);
     bool told = s->ev.action;
     scratch_give(slot);
-    if (!told && READ(t, files, count.counter) > 1)
-        at_return(t, PENDING_MMAP, 0, 0, (task_work_fn)on_map_returns);
+    if (!told)
+        look_again(PENDING_MMAP, 0, 0);
+    return 0;
 }
 
-static __always_inline void on_mprotect(struct call *c, struct task_struct *t)
+__noinline int on_mprotect(__u64 addr, __u64 len, __u64 prot, __u32 nr_compat)
 {
-    __u64 prot = c->arg[2];
+    struct task_struct *t = bpf_get_current_task_btf();
     if ((prot & PROT_READ) && (READ(t, personality) & READ_IMPLIES_EXEC))
         prot |= PROT_EXEC;
     if (!(prot & PROT_EXEC) || !task_entered())
-        return;
+        return 0;
     __u32 slot = 0;
     struct scratch *s = judge_begin(&slot, true);
     if (!s)
-        return;
+        return 0;
     tell_begin(slot, BH_MMAP);
-    tell_call(s, c);
-    s->ev.arg[0] = c->arg[0];
-    s->ev.arg[1] = c->arg[1];
+    tell_call(s, nr_compat);
+    s->ev.arg[0] = addr;
+    s->ev.arg[1] = len;
     s->ev.arg[2] = prot;
-    bool busy = judge_range(s, slot, c->arg[0], c->arg[1], BH_FILE_MPROTECT | (c->compat ? BH_FILE_COMPAT : 0));
+    bool busy = judge_range(s, slot, addr, len, BH_FILE_MPROTECT | (nr_compat >> 16 ? BH_FILE_COMPAT : 0));
     scratch_give(slot);
     if (busy)
-        at_return(t, PENDING_MPROTECT, c->arg[0], c->arg[1], (task_work_fn)on_map_returns);
+        look_again(PENDING_MPROTECT, addr, len);
+    return 0;
 }
 
 static __always_inline void map_returned(__u64 kind, __u64 a0, __u64 a1, __s64 result)
@@ -251,17 +265,17 @@ __noinline int judge_call(__u32 type_control, __u32 nr_compat, __u64 a0, __u64 a
     scratch_give(slot);
     return 0;
 }
-#define JUDGE(type, control, a0, a1, a3) judge_call((type) << 8 | (control), c->nr | c->compat << 16, a0, a1, a3)
+#define JUDGE(type, control, a0, a1, a3) judge_call((type) << 8 | (control), NR_COMPAT(c), a0, a1, a3)
 
 static __always_inline int on_call(__u32 op, struct call *c)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     switch (op) {
     case OP_MMAP:
-        on_mmap(c, t);
+        on_mmap(c->arg[0], c->arg[1], (__u32)c->arg[2] | c->arg[3] << 32, c->arg[4], NR_COMPAT(c));
         break;
     case OP_MPROTECT:
-        on_mprotect(c, t);
+        on_mprotect(c->arg[0], c->arg[1], c->arg[2], NR_COMPAT(c));
         break;
     case OP_EXEC:
         if (creds_stolen(t) && creds_judge(BH_LEVEL_KILL))
@@ -383,11 +397,12 @@ int BPF_PROG(compat_enter, struct pt_regs *r, long id)
     asm volatile("%0 &= 511" : "+r"(at)); /* the verifier wants to see the bound on what is used */
     __u32 op = at ? ops32[at] : OP_NONE;
     if (op == OP_OLD_MMAP) {
-        __u32 a[6];
-        if (bpf_probe_read_user(a, sizeof(a), (void *)c.arg[0]))
-            return 0;
-        for (int i = 0; i < 6; i++)
-            c.arg[i] = a[i];
+        __u32 *a = (void *)c.arg[0], one = 0;
+        for (int i = 0; i < 6; i++) {
+            if (bpf_probe_read_user(&one, sizeof(one), a + i))
+                return 0;
+            c.arg[i] = one;
+        }
         op = OP_MMAP;
     }
     return on_call(op, &c);

@@ -107,7 +107,12 @@ int sensor_doctor(struct arena *a, const char *bpf_dir, struct sensor_report *re
                                   : has_lsm ? rows[i].lsm_less
                                             : rows[i].trace_less),
         };
-        if (any)
+        if (any && !v[i].how.n)
+            v[i] = (struct sensor_control){.control = rows[i].control,
+                                           .proof = STR("nothing is attached for it"),
+                                           .how = v[i].how,
+                                           .why_not_more = v[i].why_not_more};
+        else if (any)
             proof_of(a, p, failed.msg, &rows[i], &v[i]);
     }
     prove_free(p);

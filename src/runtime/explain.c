@@ -2,7 +2,10 @@
 
 #include "base/cleanup.h"
 #include "base/encode.h"
+#include "policy/policy.h"
+#include "runtime/calls.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 
 struct words {
@@ -34,11 +37,47 @@ static const struct words words[] = {
     [CONTROL_modules] = {SEVERITY_critical, "Kernel module loaded", "T1547.006", "privilege.modules of the policy"},
     [CONTROL_bpf] = {SEVERITY_critical, "bpf used", "T1014", "privilege.bpf of the policy"},
     [CONTROL_io_uring] = {SEVERITY_medium, "io_uring used", "T1562", "privilege.io_uring of the policy"},
+    [CONTROL_capabilities] = {SEVERITY_high, "Capability beyond the policy's list", "T1548",
+                              "privilege.capabilities of the policy"},
+    [CONTROL_credentials] = {SEVERITY_critical, "Credentials changed without a legal way", "T1068",
+                             "privilege.credentials of the policy; a kernel exploit is the usual cause: look first"},
+    [CONTROL_setuid_files] = {SEVERITY_high, "Set-uid file made", "T1548.001", "privilege.setuid_files of the policy"},
+    [CONTROL_keyring] = {SEVERITY_medium, "Kernel keyring used", "T1555", "privilege.keyring of the policy"},
+    [CONTROL_perf] = {SEVERITY_medium, "Kernel's performance counters used", "T1068", "privilege.perf of the policy"},
+    [CONTROL_userfaultfd] = {SEVERITY_high, "userfaultfd used", "T1068", "privilege.userfaultfd of the policy"},
+    [CONTROL_compat] = {SEVERITY_high, "32-bit entry used", "T1562", "privilege.compat of the policy"},
+    [CONTROL_escape] = {SEVERITY_critical, "Way out of the container", "T1611", "privilege.escape of the policy"},
+    [CONTROL_files] = {SEVERITY_high, "Protected file", "T1565.001",
+                       "files.deny, files.read_only or files.watch of the policy"},
 };
 
 enum event_severity explain_severity(enum event_control c)
 {
     return (size_t)c < ARRAY_LEN(words) ? words[c].severity : SEVERITY_info;
+}
+
+static const char *const escapes[] = {
+    [BH_ESCAPE_HOOK] = "Kernel hook opened for writing",
+    [BH_ESCAPE_DEVICE] = "Device of the host made or opened",
+    [BH_ESCAPE_ENGINE] = "Container engine's socket reached",
+    [BH_ESCAPE_HOST] = "Process of the host reached",
+    [BH_ESCAPE_HANDLE] = "File opened by its handle",
+    [BH_ESCAPE_RUNTIME] = "Container runtime's program opened for writing",
+};
+static const char *const changes[] = {
+    [BH_CHANGE_CREATE] = "created",   [BH_CHANGE_REMOVE] = "removed",     [BH_CHANGE_RENAME] = "renamed",
+    [BH_CHANGE_LINK] = "linked",      [BH_CHANGE_MODE] = "mode",          [BH_CHANGE_OWNER] = "owner",
+    [BH_CHANGE_TRUNCATE] = "emptied", [BH_CHANGE_XATTR] = "capabilities",
+};
+
+/* What the lists of files say to it. */
+static const char *rule_files(const struct sensor_event *s)
+{
+    if (s->raw->arg[2] == BH_WATCHED)
+        return "Watched file changed";
+    if (s->type == EVENT_TYPE_open)
+        return s->raw->arg[0] & O_ACCMODE ? "Protected file opened for writing" : "Denied file opened";
+    return "Protected file changed";
 }
 
 /* The rule in plain words, by what exactly happened. */
@@ -60,6 +99,11 @@ static const char *rule(const struct sensor_event *s, bool learned)
         return learned ? "Program outside of the learned profile" : words[CONTROL_process_allow].rule;
     case CONTROL_namespaces:
         return s->raw->arg[1] ? "Namespace entered" : "Namespace created";
+    case CONTROL_escape:
+        return s->raw->arg[3] && s->raw->arg[3] < ARRAY_LEN(escapes) ? escapes[s->raw->arg[3]]
+                                                                     : words[CONTROL_escape].rule;
+    case CONTROL_files:
+        return rule_files(s);
     case CONTROL_none:
         return NULL;
     default:
@@ -157,6 +201,22 @@ static void object_of_type(struct json_writer *w, struct arena *a, const struct 
         json_w_ki64(w, s->control == CONTROL_io_uring || r->type == BH_IO_URING ? "entries" : "command",
                     (int64_t)r->arg[0]);
         break;
+    case EVENT_TYPE_change:
+        if (r->arg[0] && r->arg[0] < ARRAY_LEN(changes))
+            json_w_kstrz(w, "how", changes[r->arg[0]]);
+        if (r->arg[0] == BH_CHANGE_MODE)
+            json_w_kstr(w, "new_mode", arena_strf(a, "%04o", (unsigned)(r->arg[1] & 07777)));
+        break;
+    case EVENT_TYPE_call:
+        if (s->control == CONTROL_capabilities && policy_capability_name(r->arg[0]))
+            json_w_kstrz(w, "capability", policy_capability_name(r->arg[0]));
+        else
+            json_w_ki64(w, "argument", (int64_t)r->arg[0]);
+        if (r->syscall && !(r->file.flags & BH_FILE_COMPAT)) {
+            char name[CALL_NAME];
+            json_w_kstrz(w, "syscall", call_name(r->syscall, name));
+        }
+        break;
     default:
         break;
     }
@@ -201,7 +261,7 @@ static struct str detail(struct arena *a, const struct sensor_event *s, const st
         json_w_kstr(&w, "device", arena_strf(a, "%u:%u", r->file.dev >> 20, r->file.dev & 0xfffff));
         json_w_ki64(&w, "owner", r->file.uid);
         json_w_end(&w);
-        if (why && s->control != CONTROL_none)
+        if (why && s->control != CONTROL_none && (s->type == EVENT_TYPE_exec || s->type == EVENT_TYPE_mmap))
             json_w_kstrz(&w, "why", why);
     }
     object_of_type(&w, a, s);

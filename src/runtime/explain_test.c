@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -66,6 +67,7 @@ static void names_what_happened(void **state)
         uint32_t flags;
         bool learned;
         const char *rule;
+        uint64_t arg[4];
     } table[] = {
         {CONTROL_drift, EVENT_TYPE_exec, BH_FILE_UPPER, false, "Drop and execute"},
         {CONTROL_drift, EVENT_TYPE_mmap, BH_FILE_UPPER, false, "Drop and load a library"},
@@ -75,11 +77,25 @@ static void names_what_happened(void **state)
         {CONTROL_fileless, EVENT_TYPE_exec, BH_FILE_DELETED, false, "Deleted program executed"},
         {CONTROL_process_allow, EVENT_TYPE_exec, BH_FILE_LOWER, false, "Program outside of the allow list"},
         {CONTROL_process_allow, EVENT_TYPE_exec, BH_FILE_LOWER, true, "Program outside of the learned profile"},
+        {CONTROL_escape, EVENT_TYPE_open, 0, false, "Kernel hook opened for writing", {1, 0, 0, BH_ESCAPE_HOOK}},
+        {CONTROL_escape,
+         EVENT_TYPE_connect,
+         0,
+         false,
+         "Container engine's socket reached",
+         {0, 0, 0, BH_ESCAPE_ENGINE}},
+        {CONTROL_escape, EVENT_TYPE_call, 0, false, "Way out of the container", {0, 0, 0, BH_ESCAPES}},
+        {CONTROL_files, EVENT_TYPE_open, 0, false, "Denied file opened", {O_RDONLY}},
+        {CONTROL_files, EVENT_TYPE_open, 0, false, "Protected file opened for writing", {O_RDWR}},
+        {CONTROL_files, EVENT_TYPE_change, 0, false, "Protected file changed", {BH_CHANGE_RENAME}},
+        {CONTROL_files, EVENT_TYPE_change, 0, false, "Watched file changed", {BH_CHANGE_MODE, 0600, BH_WATCHED}},
+        {CONTROL_setuid_files, EVENT_TYPE_change, 0, false, "Set-uid file made", {BH_CHANGE_MODE, 04755}},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         _cleanup_(arena_freep) struct arena *a = arena_new(4u << 20);
         struct bh_event r = raw_event();
         r.file.flags = table[i].flags;
+        memcpy(r.arg, table[i].arg, sizeof(r.arg));
         struct sensor_event s = {.raw = &r,
                                  .id = STR(HEX),
                                  .exe = STR("/tmp/x"),

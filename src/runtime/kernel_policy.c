@@ -255,13 +255,19 @@ static bool has_lists(const struct bh_policy *b)
            (BH_POLICY_ALLOW | BH_POLICY_DENY | BH_POLICY_DRIFT_ALLOW | BH_POLICY_EXEC_FROM | BH_POLICY_FILES);
 }
 
+/* Policies changed: tasks look at theirs again, and sensor_tend() at what they demand. */
+static void written(const struct maps *m)
+{
+    uint32_t one = 1, n = 0;
+    bpf_map_lookup_elem(m->changes, &one, &n);
+    n++;
+    bpf_map_update_elem(m->changes, &one, &n, BPF_ANY);
+}
+
 /* What this policy needs is attached before its container starts; what none needs any more, the agent detaches. */
 static int demands(const char *bpf_dir, const char *id, const struct maps *m, const struct bh_policy *b, struct err *e)
 {
-    uint32_t written = 1, n = 0;
-    bpf_map_lookup_elem(m->changes, &written, &n);
-    n++;
-    bpf_map_update_elem(m->changes, &written, &n, BPF_ANY);
+    written(m);
     const char *dir = bpf_dir ? bpf_dir : SENSOR_BPF_DIR;
     int r = 0;
     if (id && b->mode == BH_LEARN && calls_watch(dir, str_n(id, BH_ID), NULL) == 0)
@@ -360,6 +366,7 @@ int kernel_policy_del(const char *bpf_dir, struct str id, struct err *e)
             r = err_errno(e, "policy of the container");
         else if (has_lists(&old))
             drop_lists(&m, old.set);
+        written(&m);
     }
     maps_close(&m);
     struct err none = ERR_INIT;

@@ -8,10 +8,12 @@
 #include "runtime/pin.h"
 #include "runtime/tier.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -78,6 +80,35 @@ static int copy(int from, const char *to, mode_t mode)
     return fchmod(fd, mode) < 0 ? -1 : close(fd);
 }
 
+/* A 32-bit program that ends at once. */
+static int program32(const char *path)
+{
+    static const unsigned char code[] = {0x31, 0xdb, 0x8d, 0x43, 0x01, 0xcd, 0x80}; /* exit(0) */
+    struct {
+        Elf32_Ehdr h;
+        Elf32_Phdr p;
+        unsigned char code[sizeof(code)];
+    } f = {.h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS32, ELFDATA2LSB, EV_CURRENT},
+                 .e_type = ET_EXEC,
+                 .e_machine = EM_386,
+                 .e_version = EV_CURRENT,
+                 .e_entry = 0x10000 + offsetof(typeof(f), code),
+                 .e_phoff = offsetof(typeof(f), p),
+                 .e_ehsize = sizeof(Elf32_Ehdr),
+                 .e_phentsize = sizeof(Elf32_Phdr),
+                 .e_phnum = 1},
+           .p = {.p_type = PT_LOAD,
+                 .p_vaddr = 0x10000,
+                 .p_filesz = sizeof(f),
+                 .p_memsz = sizeof(f),
+                 .p_flags = PF_R | PF_X,
+                 .p_align = 0x1000}};
+    memcpy(f.code, code, sizeof(code));
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    ssize_t n = fd < 0 ? -1 : write(fd, &f, sizeof(f));
+    return fd < 0 || close(fd) < 0 || n != sizeof(f) ? -1 : 0;
+}
+
 /* A fresh overlay over the host's root: the image. Its programs: ourselves as `try`, and copies of something small. */
 static const char *stage(int self)
 {
@@ -95,7 +126,8 @@ static const char *stage(int self)
         if (mkdir(folders[i], 0755) < 0)
             return "folders";
     if (copy(self, "/tmp/image/try", 0755) < 0 || copy(small, "/tmp/image/stranger", 0755) < 0 ||
-        copy(small, "/tmp/image/denied", 0755) < 0 || copy(small, "/tmp/image/suid", 04755) < 0)
+        copy(small, "/tmp/image/denied", 0755) < 0 || copy(small, "/tmp/image/suid", 04755) < 0 ||
+        copy(small, "/tmp/image/protected", 0644) < 0 || program32("/tmp/image/try32") < 0)
         return "an image";
     if (mount("prove", "/tmp/root", "overlay", 0, "lowerdir=/tmp/image:/,upperdir=/tmp/upper,workdir=/tmp/work") < 0)
         return "an overlay over the host's root";

@@ -7,6 +7,9 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/io_uring.h>
+#include <linux/keyctl.h>
+#include <linux/perf_event.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,6 +136,53 @@ static int try_io_uring(const char **why)
     struct io_uring_params p = {0};
     int r = result(syscall(SYS_io_uring_setup, 1, &p));
     return r == -ENOSYS ? (*why = "this kernel has no io_uring", SKIP) : r;
+}
+
+static int try_capabilities(const char **why)
+{
+    return result(chroot("/"));
+}
+
+static int try_setuid_files(const char **why)
+{
+    int fd = open("/planted", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    return fd < 0 ? (*why = "cannot write a file", SKIP) : result(fchmod(fd, 04755));
+}
+
+static int try_keyring(const char **why)
+{
+    int r = result(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1));
+    return r == -ENOSYS ? (*why = "this kernel has no keyrings", SKIP) : r;
+}
+
+static int try_perf(const char **why)
+{
+    struct perf_event_attr a = {
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof(a), .config = PERF_COUNT_SW_CPU_CLOCK, .exclude_kernel = 1};
+    int r = result(syscall(SYS_perf_event_open, &a, 0, -1, -1, 0));
+    return r == -ENOSYS ? (*why = "this kernel has no performance counters", SKIP) : r;
+}
+
+static int try_userfaultfd(const char **why)
+{
+    int r = result(syscall(SYS_userfaultfd, UFFD_USER_MODE_ONLY));
+    return r == -ENOSYS ? (*why = "this kernel has no userfaultfd", SKIP) : r;
+}
+
+static int try_compat(const char **why)
+{
+    int r = run("/try32");
+    return r == -ENOEXEC ? (*why = "this kernel has no 32-bit entry", SKIP) : r;
+}
+
+static int try_escape(const char **why)
+{
+    return result(mknod("/try-disk", S_IFBLK | 0600, makedev(7, 0)));
+}
+
+static int try_files(const char **why)
+{
+    return result(open("/protected", O_WRONLY | O_CLOEXEC));
 }
 
 static const struct {

@@ -1,5 +1,5 @@
 /* reach: ways out of a container and at protected files, and calls that a control names; the sibling of attacks.c.
- * `reach GROUP` prints a line a variant as attacks does: ran, killed, refused ERRNO, failed WHAT. Static.
+ * `reach GROUP...` prints a line a variant, GROUP.NAME and, as attacks does: ran, killed, refused ERRNO, failed. Static.
  * Groups: calls, escape, opens (files by opening them), names (files by their names), benign. `reach listen PATH` waits
  * for one local connection; `reach exec32` enters by the 32-bit door.
  */
@@ -212,7 +212,7 @@ static const struct {
 } variants[] = {
     {"calls", "keyctl", a_keyctl}, {"calls", "add_key", a_add_key}, {"calls", "perf", a_perf},
     {"calls", "userfaultfd", a_userfaultfd}, {"calls", "vm_read", a_vm_read}, {"calls", "setuid_file", a_setuid_file},
-    {"calls", "setuid_chmod", a_setuid_chmod}, {"umount", "umount", a_umount}, {"compat", "compat", a_compat},
+    {"calls", "setuid_chmod", a_setuid_chmod}, {"calls", "umount", a_umount}, {"compat", "compat", a_compat},
     {"escape", "core_pattern", a_core_pattern}, {"escape", "sysrq", a_sysrq}, {"escape", "randomize", a_modprobe},
     {"escape", "second_proc", a_second_proc}, {"escape", "link_proc", a_link_proc},
     {"escape", "release_agent", a_release_agent}, {"escape", "mknod", a_mknod}, {"escape", "handle", a_handle},
@@ -232,7 +232,7 @@ static const struct {
 static void attempt(const char *name, void (*fn)(void))
 {
     int st = 0;
-    fflush(stdout);
+    fflush(stdout); /* or the child would print it too */
     pid_t pid = fork();
     if (pid == 0) {
         fn();
@@ -265,7 +265,10 @@ int main(int argc, char **argv)
         return 0;
     }
     for (size_t i = 0; i < sizeof(variants) / sizeof(*variants); i++)
-        if (argc > 1 && !strcmp(argv[1], variants[i].group))
-            attempt(variants[i].name, variants[i].fn);
+        for (int k = 1; k < argc; k++)
+            if (!strcmp(argv[k], variants[i].group)) {
+                printf("%s.", variants[i].group);
+                attempt(variants[i].name, variants[i].fn);
+            }
     return 0;
 }

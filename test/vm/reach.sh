@@ -15,40 +15,36 @@ listener=$!
 until [ -S "$T/engine.sock" ]; do busybox usleep 20000; done
 tool socket "$T/engine.sock"
 settings="escape=block keyring=block perf=block userfaultfd=block ptrace=block setuid_files=block files_deny=/etc/secret read_only=/etc/passwd read_only=/etc/cron.d/**"
-groups="calls escape opens names benign"
-for g in $groups; do
-    for n in enforced audited off; do
-        mode=enforce
-        [ $n != audited ] || mode=audit
-        [ $n != off ] && set -- $settings || set --
-        tool policy "$(id_of "$g-$n")" $mode "$@"
-        bundle "$g-$n" /reach $g
-        : >"$T/$g-$n/volume/harmless"
-        sed -i "s|{\"destination\":\"/vol\"|{\"destination\":\"/vol/harmless\",\"type\":\"bind\",\"source\":\"$T/engine.sock\",\"options\":[\"bind\"]},&|; s|\(.*\)\({\"destination\":\"/vol/harmless\"[^}]*},\)\({\"destination\":\"/vol\"[^}]*}\)|\1\3,\2|; s|,\],|],|" "$T/$g-$n/config.json"
-        runc --root "$T/runc" run --bundle "$T/$g-$n" "$(id_of "$g-$n")" </dev/null >"$T/$g-$n.out" 2>"$T/$g-$n.err"
-        umount "$T/$g-$n/rootfs"
-    done
+for n in enforced audited off; do
+    mode=enforce
+    [ $n != audited ] || mode=audit
+    [ $n != off ] && set -- $settings || set --
+    tool policy "$(id_of "$n")" $mode "$@"
+    bundle "$n" /reach calls escape opens benign names
+    : >"$T/$n/volume/harmless"
+    sed -i "s|{\"destination\":\"/vol\"[^}]*}|&,{\"destination\":\"/vol/harmless\",\"type\":\"bind\",\"source\":\"$T/engine.sock\",\"options\":[\"bind\"]}|" "$T/$n/config.json"
+    runc --root "$T/runc" run --bundle "$T/$n" "$(id_of "$n")" </dev/null >"$T/$n.out" 2>"$T/$n.err"
+    umount "$T/$n/rootfs"
 done
 sensor_stop
 wait $listener
 
 events() { grep "id=$(id_of "$1" | cut -c1-12) " "$T/events" | grep -c "$2"; }
-for g in $groups; do
-    [ -s "$T/$g-off.out" ] || { cat "$T/$g-off.err"; check "$g ran at all" no yes; }
-    while read -r name result; do
-        now=$(sed -n "s/^$name //p" "$T/$g-enforced.out")
-        case $g:$tier:$result in
-        benign:*) check "benign $name" "$now" "$result";;
-        names:trace:*) ;; # names are not judged there, and doctor says so
-        *:ran) check "enforced $g $name" "$now" "$stopped";;
-        esac
-        [ "$g:$name" = names:rename ] || check "audited $g $name" "$(sed -n "s/^$name //p" "$T/$g-audited.out")" "$result"
-    done <"$T/$g-off.out"
-    check "$g: nothing told as stopped when off" "$(events $g-off "outcome=$outcome")" 0
-    check "$g: nothing stopped in audit" "$(events $g-audited "outcome=$outcome")" 0
-done
-check "benign told as stopped" "$(events benign-enforced "outcome=$outcome")" 0
-at_least "calls told" "$(events calls-enforced "outcome=$outcome")" 4
-at_least "escapes told" "$(events escape-enforced "control=escape.*outcome=$outcome")" 6
-at_least "opens told" "$(events opens-enforced "control=files.*outcome=$outcome")" 6
-[ "$tier" = trace ] || at_least "names told" "$(events names-enforced "control=files.*outcome=$outcome")" 9
+at_least "variants" "$(wc -l <"$T/off.out")" 45
+while read -r name result; do
+    now=$(sed -n "s/^$name //p" "$T/enforced.out")
+    case $name:$tier:$result in
+    benign.*) check "benign twin $name" "$now" "$result";;
+    names.*:trace:*) ;; # names are not judged there, and doctor says so
+    calls.umount:*) ;;  # no control of this list
+    *:ran) check "enforced $name" "$now" "$stopped";;
+    esac
+    check "audited $name" "$(sed -n "s/^$name //p" "$T/audited.out")" "$result"
+done <"$T/off.out"
+check "nothing told as stopped when off" "$(events off "outcome=$outcome")" 0
+check "nothing stopped in audit" "$(events audited "outcome=$outcome")" 0
+told() { at_least "$1 told" "$(events enforced "control=$2.*outcome=$outcome")" "$3"; }
+told calls "\(keyring\|perf\|userfaultfd\|ptrace\|setuid_files\)" 4
+told escapes escape 6
+told opens files 6
+[ "$tier" = trace ] || told "names and opens" files 15
