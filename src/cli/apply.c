@@ -66,6 +66,16 @@ static void show(struct arena *a, const struct json_value *v)
     printf("configuration %s\n", plain(a, str_sub(json_str(json_get(v, "revision")), 0, 12)));
 }
 
+int apply_read(struct arena *a, const char *const *files, size_t n, struct buf *ret, struct err *e)
+{
+    struct apply ap = {.files_n = n};
+    if (n == 0 || n > FILES_MAX)
+        return err_set(e, EINVAL, "1 to %u files", FILES_MAX);
+    for (size_t i = 0; i < n; i++)
+        ap.files[i] = files[i];
+    return check_here(a, &ap, ret, e);
+}
+
 int apply_policies(struct arena *a, const char *const *files, size_t n, const char *note, bool dry_run, bool json,
                    struct err *e)
 {

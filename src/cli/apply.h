@@ -10,4 +10,8 @@
 int apply_policies(struct arena *a, const char *const *files, size_t n, const char *note, bool dry_run, bool json,
                    struct err *e);
 
+/* The same files, checked here, as one text. */
+struct buf;
+int apply_read(struct arena *a, const char *const *files, size_t n, struct buf *ret, struct err *e);
+
 #endif

@@ -10,4 +10,7 @@ int policy_promote(int argc, char **argv);  /* argv[0] = "promote" */
  */
 int policy_preview(struct policy_set *set, const char *path, size_t *stopped, struct err *e);
 
+/* simulate_console.c: against the images of the console of the login at url; intel NULL: the policies. Exit code. */
+int simulate_console(const char *url, const char *const *files, size_t n, const char *intel, bool json);
+
 #endif

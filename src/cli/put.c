@@ -28,8 +28,8 @@ static ssize_t read_file(void *ctx, void *p, size_t n, struct err *e)
 }
 
 /* A large file, streamed. */
-static int put_stream(struct remote *rm, struct arena *a, const char *file, const char *path, const char *type,
-                      const struct json_value **ret, struct err *e)
+int put_stream(struct remote *rm, struct arena *a, const char *method, const char *file, const char *path,
+               const char *type, const struct json_value **ret, struct err *e)
 {
     struct stat st;
     struct json_value *v;
@@ -41,7 +41,7 @@ static int put_stream(struct remote *rm, struct arena *a, const char *file, cons
         {STR("Content-Type"), str_c(type)},
     };
     struct http_request q = {
-        .method = "PUT",
+        .method = method,
         .url = arena_printf(a, STR_FMT "%s", STR_ARG(rm->url), path),
         .headers = headers,
         .headers_n = 2,
@@ -122,7 +122,7 @@ static int put(struct arena *a, const char *kind, const char *file, struct err *
     if (r < 0)
         return r;
     if (!strcmp(kind, "intel")) {
-        if ((r = put_stream(&rm, a, file, "/api/v1/intel", "application/octet-stream", &v, e)) == 0)
+        if ((r = put_stream(&rm, a, "PUT", file, "/api/v1/intel", "application/octet-stream", &v, e)) == 0)
             printf("intel %s, built %s, is in force\n", plain(a, json_str(json_get(v, "revision"))),
                    plain(a, json_str(json_get(v, "built"))));
     } else if (!strcmp(kind, "intel-key")) {

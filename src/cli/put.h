@@ -12,4 +12,8 @@ int put_report(struct remote *rm, struct arena *a, struct str report, const stru
  * quiet). *allow: what the console says; true also when it has no policy for the image. */
 int put_scan(struct arena *a, const char *url, struct str report, bool quiet, bool *allow, struct err *e);
 
+/* A file as the body of a request; the answer is JSON. */
+int put_stream(struct remote *rm, struct arena *a, const char *method, const char *file, const char *path,
+               const char *type, const struct json_value **ret, struct err *e);
+
 #endif

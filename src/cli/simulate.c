@@ -243,6 +243,7 @@ int policy_simulate(int argc, char **argv)
     static const struct option options[] = {
         {"inventories", required_argument, NULL, 'i'},
         {"events", required_argument, NULL, 'e'},
+        {"console", required_argument, NULL, 'c'},
         {"policy", required_argument, NULL, 'p'},
         {"intel", required_argument, NULL, 'd'},
         {"intel-key", required_argument, NULL, 'k'},
@@ -251,6 +252,7 @@ int policy_simulate(int argc, char **argv)
         {0},
     };
     struct simulation s = {.out = BUF_INIT(512u << 20)};
+    const char *console = NULL;
     struct err e = ERR_INIT;
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;)
@@ -260,6 +262,9 @@ int policy_simulate(int argc, char **argv)
             break;
         case 'e':
             s.events = optarg;
+            break;
+        case 'c':
+            console = optarg;
             break;
         case 'p':
             if (s.policies_n == POLICIES_MAX) {
@@ -284,8 +289,15 @@ int policy_simulate(int argc, char **argv)
         }
     while (optind < argc && s.policies_n < POLICIES_MAX) /* --policy a.yaml b.yaml */
         s.policies[s.policies_n++] = argv[optind++];
+    if (console && !s.inventories && !s.events && !s.policies_n != !s.intel_path)
+        return simulate_console(console, s.policies, s.policies_n, s.intel_path, s.json);
+    if (console) {
+        fprintf(stderr, "bulkhead policy simulate: --console goes with either --policy FILE or --intel FILE\n");
+        return 2;
+    }
     if (!s.policies_n || !s.inventories == !s.events) {
-        fprintf(stderr, "bulkhead policy simulate: needs --policy FILE and one of --inventories DIR, --events FILE\n");
+        fprintf(stderr, "bulkhead policy simulate: needs --policy FILE and one of --inventories DIR, --events FILE; or "
+                        "--console URL\n");
         return 2;
     }
     int r = policy_set_load(s.policies, s.policies_n, &s.set, &e);

@@ -377,30 +377,41 @@ int agent_report(struct httpd_request *rq, struct httpd_answer *an, struct err *
 
 /* ---- judging again ---- */
 
-static int judge_again(struct console *c, struct str id, struct err *e)
+int image_stored(struct console *c, struct arena *a, struct str id, struct stored_image *ret, struct err *e)
 {
-    _cleanup_(arena_freep) struct arena *a = arena_new(2 * (size_t)LIMIT_REQUEST_ARENA);
-    struct str names[NAMES_MAX], text, source;
-    struct judged judged;
+    struct str text, source;
     struct json_value *report;
     struct db_rows q;
     struct db *db = store_read(c->store);
-    int64_t scanned, since = 0;
-    size_t n = 0;
-    int r = load_report(db, a, id, &text, &scanned, &source, e);
+    *ret = (struct stored_image){.names = arena_array(a, NAMES_MAX, sizeof(*ret->names))};
+    int r = load_report(db, a, id, &text, &ret->scanned, &source, e);
     for (int more = r < 0 ? 0 : db_query(db, &q, e, "SELECT name FROM image_name WHERE image = ?1 LIMIT 256", "s", id);
          more > 0; more = db_next(&q, e))
-        names[n++] = db_copy(a, &q, 0);
+        ret->names[ret->names_n++] = db_copy(a, &q, 0);
     if (r >= 0)
-        r = running_since(db, id, &since, e);
+        r = running_since(db, id, &ret->since, e);
     store_done(c->store, db);
-    if (r < 0 || (r = json_parse(a, text, 0, &report, e)) < 0 ||
-        (r = judge_report(c, a, report, names, n, since, &judged, e)) < 0 || (r = store_write(c->store, &db, e)) < 0)
+    if (r < 0 || (r = json_parse(a, text, 0, &report, e)) < 0)
+        return r;
+    ret->report = report;
+    return 0;
+}
+
+static int judge_again(struct console *c, struct str id, struct err *e)
+{
+    _cleanup_(arena_freep) struct arena *a = arena_new(2 * (size_t)LIMIT_REQUEST_ARENA);
+    struct stored_image im;
+    struct judged judged;
+    struct db *db;
+    int r = image_stored(c, a, id, &im, e);
+    if (r < 0 || (r = judge_report(c, a, im.report, im.names, im.names_n, im.since, &judged, e)) < 0 ||
+        (r = store_write(c->store, &db, e)) < 0)
         return r;
     if ((r = (int)db_run(db, e,
                          "UPDATE image SET verdict = ?2, allow = ?3, valid_until = ?4, package_keys = ?6 WHERE id = ?1 "
                          "AND scanned = ?5",
-                         "ssiiib", id, judged.verdict, (int64_t)judged.allow, judged.until, scanned, judged.keys)) < 0)
+                         "ssiiib", id, judged.verdict, (int64_t)judged.allow, judged.until, im.scanned, judged.keys)) <
+        0)
         return store_abort(c->store, r);
     return store_commit(c->store, e);
 }

@@ -70,7 +70,7 @@ int intel_get(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
     return answer_state(rq, an, e);
 }
 
-static int copy_body(struct httpd_request *rq, const char *to, struct err *e)
+int intel_copy_body(struct httpd_request *rq, const char *to, struct err *e)
 {
     _cleanup_close_ int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -132,7 +132,7 @@ int intel_put(struct httpd_request *rq, struct httpd_answer *an, struct err *e)
         return refuse(an, 409, "no_key", e, "this console has no public key to verify intel with");
     }
     char *fresh = path_of(c, rq->a, arena_printf(rq->a, "intel.%s.new", ulid_make(time_now(), tag)));
-    int r = copy_body(rq, fresh, e);
+    int r = intel_copy_body(rq, fresh, e);
     struct intel_changes changes = {0};
     bool compared = false;
     if (r >= 0 && (r = intel_open(fresh, path_of(c, rq->a, "intel.pub"), 0, &in, e)) >= 0) {

@@ -109,21 +109,40 @@ int judge_changes(struct console *c, struct intel *old, struct intel *fresh, str
     return intel_changes(old, fresh, flags, ret, e);
 }
 
+void judge_current(struct console *c, struct judge_by *ret)
+{
+    pthread_mutex_lock(&c->judge->lock);
+    ret->set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
+    ret->intel = c->judge->intel ? intel_ref(c->judge->intel) : NULL;
+    pthread_mutex_unlock(&c->judge->lock);
+}
+
+void judge_by_fini(struct judge_by *by)
+{
+    policy_set_unref(by->set);
+    intel_unref(by->intel);
+    *by = (struct judge_by){0};
+}
+
 int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
                  size_t names_n, int64_t running_since, struct judged *ret, struct err *e)
 {
-    pthread_mutex_lock(&c->judge->lock);
-    _cleanup_(policy_set_unrefp) struct policy_set *set = c->judge->set ? policy_set_ref(c->judge->set) : NULL;
-    _cleanup_(intel_unrefp) struct intel *intel = c->judge->intel ? intel_ref(c->judge->intel) : NULL;
-    pthread_mutex_unlock(&c->judge->lock);
+    _cleanup_(judge_by_fini) struct judge_by by = {0};
+    judge_current(c, &by);
+    return judge_report_by(&by, a, report, names, names_n, running_since, ret, e);
+}
+
+int judge_report_by(const struct judge_by *by, struct arena *a, const struct json_value *report,
+                    const struct str *names, size_t names_n, int64_t running_since, struct judged *ret, struct err *e)
+{
     struct inventory inv;
     struct assessment as;
     int r = inventory_read(a, report, &inv, e);
     if (r < 0)
         return r;
     struct assess_input in = {.inventory = &inv,
-                              .intel = intel,
-                              .policy = set,
+                              .intel = by->intel,
+                              .policy = by->set,
                               .now = time_now(),
                               .names = names_n ? names : NULL,
                               .names_n = names_n,
@@ -134,6 +153,36 @@ int judge_report(struct console *c, struct arena *a, const struct json_value *re
     _cleanup_(buf_fini) struct buf b = BUF_INIT(LIMIT_HTTP_BODY);
     struct json_writer w = JSON_WRITER(&b);
     verdict_write(&w, &as.verdict);
-    *ret = (struct judged){arena_str(a, buf_str(&b)), as.verdict.allow, as.verdict.valid_until, rescan_keys(a, &inv)};
+    *ret = (struct judged){arena_str(a, buf_str(&b)), as.verdict.allow, as.verdict.valid_until, rescan_keys(a, &inv),
+                           as.verdict};
     return buf_check(&b, e);
+}
+
+static bool among(const struct judged_doc *docs, size_t n, struct str kind, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(docs[i].kind, kind) && str_eq(docs[i].name, name))
+            return true;
+    return false;
+}
+
+int judge_draft(struct db *db, struct arena *a, const struct judged_doc *docs, size_t n, struct policy_set **ret,
+                struct err *e)
+{
+    struct policy_source *s = NULL;
+    size_t count = 0, cap = 0;
+    struct db_rows q;
+    int r;
+    for (r = db_query(db, &q, e, POLICIES_IN_FORCE, "z", NULL); r > 0; r = db_next(&q, e)) {
+        if (among(docs, n, db_str(&q, 0), db_str(&q, 1)))
+            continue;
+        s = arena_grow(a, s, count, &cap, sizeof(*s));
+        s[count++] = (struct policy_source){arena_strf(a, "console:" STR_FMT, STR_ARG(db_str(&q, 1))),
+                                            db_copy(a, &q, 3), db_i64(&q, 2)};
+    }
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        s = arena_grow(a, s, count, &cap, sizeof(*s));
+        s[count++] = (struct policy_source){STR("request"), docs[i].text, 0};
+    }
+    return r < 0 ? r : policy_set_parse(s, count, ret, e);
 }

@@ -35,10 +35,34 @@ struct judged {
     bool allow;
     int64_t until;
     struct str keys; /* of its packages (scan/rescan.h) */
+    struct verdict v;
 };
 /* running_since: since when the image runs somewhere, 0: it does not. */
 int judge_report(struct console *c, struct arena *a, const struct json_value *report, const struct str *names,
                  size_t names_n, int64_t running_since, struct judged *ret, struct err *e);
+/* By others than those in force: for simulations. judge_current() gives those in force. */
+struct judge_by {
+    struct policy_set *set;
+    struct intel *intel;
+};
+void judge_current(struct console *c, struct judge_by *ret);
+void judge_by_fini(struct judge_by *by);
+int judge_report_by(const struct judge_by *by, struct arena *a, const struct json_value *report,
+                    const struct str *names, size_t names_n, int64_t running_since, struct judged *ret, struct err *e);
+/* The set as it would be with these documents in it. */
+int judge_draft(struct db *db, struct arena *a, const struct judged_doc *docs, size_t n, struct policy_set **ret,
+                struct err *e);
+
+/* What is kept of one image. -ENOENT: no report. */
+struct stored_image {
+    const struct json_value *report;
+    struct str *names;
+    size_t names_n;
+    int64_t scanned, since; /* since when it runs, 0: it does not */
+};
+int image_stored(struct console *c, struct arena *a, struct str id, struct stored_image *ret, struct err *e);
+int intel_copy_body(struct httpd_request *rq, const char *to, struct err *e);
+
 /* What the step from one database to another changes for the policies in force; for images_intel_changed(). */
 struct intel_changes;
 int judge_changes(struct console *c, struct intel *old, struct intel *fresh, struct intel_changes *ret, struct err *e);

@@ -27,6 +27,8 @@ ROUTE("POST", "/api/v1/policies", policies_apply, POLICIES_WRITE, 0, LIMIT_POLIC
 ROUTE("GET", "/api/v1/policies/{kind}/{name}", policies_get, POLICIES_READ, 0, 0)
 ROUTE("DELETE", "/api/v1/policies/{kind}/{name}", policies_delete, POLICIES_WRITE, 0, 0)
 ROUTE("GET", "/api/v1/policies/{kind}/{name}/history", policies_history, POLICIES_READ, 0, 0)
+ROUTE("POST", "/api/v1/simulate/policies", simulate_policies, POLICIES_WRITE, 0, LIMIT_POLICY_FILE)
+ROUTE("POST", "/api/v1/simulate/intel", simulate_intel, INTEL_WRITE, HTTPD_SPOOL, LIMIT_CONSOLE_INTEL)
 ROUTE("GET", "/api/v1/intel", intel_get, INTEL_READ, 0, 0)
 ROUTE("PUT", "/api/v1/intel", intel_put, INTEL_WRITE, HTTPD_SPOOL, LIMIT_CONSOLE_INTEL)
 ROUTE("PUT", "/api/v1/intel/key", intel_put_key, INTEL_KEY, 0, 4u << 10)
