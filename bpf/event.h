@@ -31,7 +31,7 @@
     X(egress) X(ingress) X(raw) X(metadata) X(known_bad) X(shells) X(scans) X(tunnels) X(mining)                       \
     X(iso_signals) X(iso_ptrace) X(iso_memory) X(iso_sockets)                                                          \
     X(capabilities) X(credentials) X(setuid_files) X(keyring) X(perf) X(userfaultfd) X(compat) X(escape)               \
-    X(files) X(syscalls)
+    X(files) X(syscalls) X(sensor)
 // clang-format on
 enum bh_control {
 #define BH_X(n) BH_CONTROL_##n,
@@ -120,6 +120,22 @@ enum bh_escape {
     BH_ESCAPES,
 };
 #define BH_WATCHED 1 /* arg[2] of an event of the control `files`: named by files.watch, so told and not stopped */
+
+/* What of ours was reached for, in arg[3] of events of the control `sensor`. */
+enum bh_self {
+    BH_SELF_PROCESS = 1,
+    BH_SELF_MAP,
+    BH_SELF_LINK,
+    BH_SELF_FILE,
+    BH_SELF_SOCKET,
+    BH_SELVES,
+};
+/* How a file or folder of ours is guarded. */
+enum bh_self_file {
+    BH_SELF_ALL = 1, /* it and what is below: no opening at all */
+    BH_SELF_WRITES,  /* it and what is below: no writing */
+    BH_SELF_ENTRIES, /* a folder: what lies directly in it is not written */
+};
 
 enum bh_truncated {
     BH_TRUNCATED_EXE = 1 << 0,

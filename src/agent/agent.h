@@ -60,6 +60,9 @@ struct agent {
     int wake;              /* eventfd: something for the main thread */
     uint64_t ring_lost[2]; /* told so far, by ring */
     int64_t started, status_due, synced, orphans_looked;
+    int64_t self_looked, self_due; /* monotonic: tamper.c */
+    size_t pins;                   /* of kernel programs and maps, when looked last */
+    bool self_error;
     bool status_changed, stopping;
     char machine[33];    /* machine id or "" */
     char host_name[256]; /* what config.host points to when it was not given */

@@ -27,7 +27,7 @@ struct config {
     const char *config, *state, *intel, *intel_key, *events, *authz_socket, *console, *token_file, *bpf_dir, *host,
         *scanner;
     struct config_list policy, engine, rules;
-    bool telemetry, json, no_shipped_rules, no_scan, opens, help;
+    bool telemetry, json, no_shipped_rules, no_scan, opens, no_self_protection, help;
     enum sensor_tier tier;
     int64_t learn_starts, learn_time; /* until a profile is stable: starts, microseconds */
     int64_t scan_time;

@@ -150,6 +150,7 @@ static void tick(struct loop *l)
     observe_calls(g, now);
     profiles_tick(g->profiles, now, tell_profile, g);
     engines_orphans(g, now);
+    tamper_step(l);
     canary_step(g);
     containers_sweep(g->containers, now, gone, g);
     maybe_ready(l);
@@ -186,7 +187,10 @@ int loop_run(struct loop *l, struct err *e)
                 on_signals(l);
                 break;
             case ON_SENSOR:
-                if ((r = sensor_poll(g->sensor, 0, observe_event, g, e)) < 0)
+                r = sensor_poll(g->sensor, 0, observe_event, g, e);
+                if (r == -ENOENT) /* its maps are not pinned any more: tamper_step() puts them back */
+                    g->self_looked = 0;
+                else if (r < 0)
                     return r;
                 break;
             case ON_WATCHERS:

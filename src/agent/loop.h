@@ -28,9 +28,14 @@ struct loop {
 enum { ON_SIGNAL, ON_SENSOR, ON_WATCHERS, ON_INOTIFY, ON_WAKE, ON_UPLINK }; /* what a descriptor means */
 
 int setup_all(struct loop *l, struct err *e);
-void setup_undo(struct loop *l);          /* all of it, also when setup_all() got half way */
-void setup_watch_folders(struct loop *l); /* again after a folder may have been replaced */
-void setup_take_learned(struct loop *l);  /* what the gate's threads left for us */
+void setup_undo(struct loop *l); /* all of it, also when setup_all() got half way */
+int setup_watch(struct loop *l, int fd, uint32_t what, struct err *e); /* ON_* */
+int setup_sensor(struct agent *g);                                     /* g->sensor, or NULL and g->sensor_error */
+void setup_watch_folders(struct loop *l);                              /* again after a folder may have been replaced */
+void setup_take_learned(struct loop *l);                               /* what the gate's threads left for us */
+
+/* tamper.c: what of ours containers may not reach, and whether it is still there; once a second. */
+void tamper_step(struct loop *l);
 
 int loop_run(struct loop *l, struct err *e);
 

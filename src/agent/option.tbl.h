@@ -21,6 +21,7 @@ OPTION("learn-starts", NUMBER, learn_starts, "N", "starts without anything new u
 OPTION("learn-time", TIME, learn_time, "TIME", "and time without anything new; default 10m")
 OPTION("canary", TIME, canary, "TIME", "how often a canary proves that each control acts; default 1m")
 OPTION("respond-limit", NUMBER, respond_limit, "N", "responses a minute on this host, at most (half of it for one policy); default 20")
+OPTION("no-self-protection", FLAG, no_self_protection, NULL, "let containers that have the means reach the agent's processes, programs and files")
 OPTION("scanner", PATH, scanner, "FILE", "the bulkhead program that scans images; default: beside the agent, else from PATH")
 OPTION("no-scan", FLAG, no_scan, NULL, "never scan images here; unscanned images stay unscanned")
 OPTION("scan-time", TIME, scan_time, "TIME", "longest a scan may take; default 15m")

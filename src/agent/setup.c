@@ -152,7 +152,7 @@ static void machine_id(char out[static 33])
         memcpy(out, s.p, 32);
 }
 
-static int watch_fd(struct loop *l, int fd, uint32_t what, struct err *e)
+int setup_watch(struct loop *l, int fd, uint32_t what, struct err *e)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.u32 = what};
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? err_errno(e, "epoll") : 0;
@@ -173,7 +173,7 @@ void setup_watch_folders(struct loop *l)
     }
 }
 
-static int open_sensor(struct agent *g)
+int setup_sensor(struct agent *g)
 {
     struct sensor_opts o = {
         .bpf_dir = g->config.bpf_dir, .tier = g->config.tier, .opens = g->config.opens, .host = g->config.telemetry};
@@ -256,7 +256,7 @@ static int start_uplink(struct loop *l, struct err *e)
     if (r < 0)
         return r;
     journal_spool(g->journal, true);
-    return watch_fd(l, uplink_fd(g->uplink), ON_UPLINK, e);
+    return setup_watch(l, uplink_fd(g->uplink), ON_UPLINK, e);
 }
 
 /* What runs already: containers of every process that is there. */
@@ -324,8 +324,8 @@ int setup_all(struct loop *l, struct err *e)
         (l->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0 ||
         (g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return err_errno(e, "descriptors of the main loop");
-    if ((r = watch_fd(l, l->signals, ON_SIGNAL, e)) < 0 || (r = watch_fd(l, l->inotify, ON_INOTIFY, e)) < 0 ||
-        (r = watch_fd(l, g->wake, ON_WAKE, e)) < 0 || (r = journal_open(&jo, &g->journal, e)) < 0)
+    if ((r = setup_watch(l, l->signals, ON_SIGNAL, e)) < 0 || (r = setup_watch(l, l->inotify, ON_INOTIFY, e)) < 0 ||
+        (r = setup_watch(l, g->wake, ON_WAKE, e)) < 0 || (r = journal_open(&jo, &g->journal, e)) < 0)
         return r;
     g->gate = gate_open(g->config.state);
     g->containers = containers_new(g->config.state);
@@ -334,7 +334,7 @@ int setup_all(struct loop *l, struct err *e)
     g->profiles = profiles_new(g->profiles_dir, g->config.learn_starts, g->config.learn_time);
     l->inbox_watch = inotify_add_watch(l->inotify, g->inbox_dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
 
-    open_sensor(g);
+    setup_sensor(g);
     if ((r = advisories_install(g, e)) < 0) {
         say_problem(g, EVENT_TYPE_policy, "Intel refused", e->msg);
         if (g->config.intel)
@@ -354,9 +354,9 @@ int setup_all(struct loop *l, struct err *e)
     setup_watch_folders(l);
     inbox_take(g);
     if ((r = start_gate(l, e)) < 0 || (r = start_uplink(l, e)) < 0 || (r = engines(g, e)) < 0 ||
-        (r = watch_fd(l, watchers_fd(g->watchers), ON_WATCHERS, e)) < 0)
+        (r = setup_watch(l, watchers_fd(g->watchers), ON_WATCHERS, e)) < 0)
         return r;
-    return g->sensor ? watch_fd(l, sensor_fd(g->sensor), ON_SENSOR, e) : 0;
+    return g->sensor ? setup_watch(l, sensor_fd(g->sensor), ON_SENSOR, e) : 0;
 }
 
 /* Everything but enforcement ends: what is in the kernel stays there. */

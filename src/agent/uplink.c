@@ -57,6 +57,11 @@ void uplink_set_phase(struct uplink *u, enum uplink_phase phase, struct str stor
 
 /* ---- the child ---- */
 
+pid_t uplink_pid(const struct uplink *u)
+{
+    return u->child;
+}
+
 static void arm(struct uplink *u, int64_t us)
 {
     struct itimerspec t = {.it_value = {us / TIME_SECOND, us % TIME_SECOND * 1000 + 1}};

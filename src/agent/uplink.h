@@ -68,10 +68,11 @@ struct uplink_opts {
 /* True when there is an identity or a token: something to start. */
 bool uplink_wanted(const char *state, const char *token_file);
 int uplink_start(const struct uplink_opts *opts, struct uplink **ret, struct err *e);
-int uplink_fd(const struct uplink *u);  /* for epoll: readable when uplink_dispatch() has something to do */
-void uplink_dispatch(struct uplink *u); /* never blocks for long, never fails: troubles show in uplink_info() */
-void uplink_wake(struct uplink *u);     /* the journal may have new events; cheap */
-void uplink_stop(struct uplink *u);     /* ends the child, waits for it; NULL is fine */
+pid_t uplink_pid(const struct uplink *u); /* of the child; 0: none runs */
+int uplink_fd(const struct uplink *u);    /* for epoll: readable when uplink_dispatch() has something to do */
+void uplink_dispatch(struct uplink *u);   /* never blocks for long, never fails: troubles show in uplink_info() */
+void uplink_wake(struct uplink *u);       /* the journal may have new events; cheap */
+void uplink_stop(struct uplink *u);       /* ends the child, waits for it; NULL is fine */
 
 /* The agent's status as JSON (agent-protocol.md); replaces one not yet delivered. */
 void uplink_status(struct uplink *u, struct str json);

@@ -49,6 +49,8 @@ static const struct words words[] = {
     [CONTROL_escape] = {SEVERITY_critical, "Way out of the container", "T1611", "privilege.escape of the policy"},
     [CONTROL_files] = {SEVERITY_high, "Protected file", "T1565.001",
                        "files.deny, files.read_only or files.watch of the policy"},
+    [CONTROL_sensor] = {SEVERITY_critical, "Tampering with Bulkhead", "T1562.001",
+                        "no policy: only no-self-protection of the agent's options"},
 };
 
 enum event_severity explain_severity(enum event_control c)
@@ -169,6 +171,17 @@ static void object_of_type(struct json_writer *w, struct arena *a, const struct 
         json_w_kstr(w, "peer", peer);
         if (r->peer.local_port)
             json_w_ki64(w, "local_port", r->peer.local_port);
+    }
+    static const char *const ours[BH_SELVES] = {[BH_SELF_PROCESS] = "process",
+                                                [BH_SELF_MAP] = "map",
+                                                [BH_SELF_LINK] = "link",
+                                                [BH_SELF_FILE] = "file",
+                                                [BH_SELF_SOCKET] = "socket"};
+    if (s->control == CONTROL_sensor && r->arg[3] < BH_SELVES && ours[r->arg[3]]) {
+        json_w_kobject(w, "ours");
+        json_w_kstrz(w, "kind", ours[r->arg[3]]);
+        json_w_ki64(w, "id", (int64_t)r->arg[1]); /* pid, id of the kernel's object, inode */
+        json_w_end(w);
     }
     switch (s->type) {
     case EVENT_TYPE_open:

@@ -16,6 +16,7 @@ CODE(network)
 CODE(cgroup)
 CODE(shell)
 CODE(isolation)
+CODE(self)
 CODE(learn)
 CODE(iter)
 CODE(probe)
@@ -31,6 +32,7 @@ static const struct object objects[] = {
     {"shell", bpf_shell_start, bpf_shell_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"isolation", bpf_isolation_start, bpf_isolation_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"learn", bpf_learn_start, bpf_learn_end, OBJECT_LSM | OBJECT_TRACE, true},
+    {"self", bpf_self_start, bpf_self_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"iter", bpf_iter_start, bpf_iter_end, 0, true},
     {"probe", bpf_probe_start, bpf_probe_end, 0, true},
 };

@@ -122,6 +122,23 @@ int pin_remove_links(const char *bpf_dir, uint64_t keep, struct err *e)
     return r < 0 ? r : remove_dirs(bpf_dir, "links-", path, e);
 }
 
+int pin_set_aside(const char *bpf_dir, struct err *e)
+{
+    char from[PIN_PATH], to[PIN_PATH];
+    struct dirent *de;
+    int r = 0;
+    DIR *d = opendir(bpf_dir);
+    if (!d)
+        return err_errno(e, "%s", bpf_dir);
+    while (!r && (de = readdir(d)))
+        if (!strncmp(de->d_name, "links-", 6) && !strstr(de->d_name, "-aside") &&
+            !(r = join(from, e, "%s/%s", bpf_dir, de->d_name)) &&
+            !(r = join(to, e, "%s/%s-aside", bpf_dir, de->d_name)))
+            r = rename(from, to) < 0 ? err_errno(e, "%s", from) : 0;
+    closedir(d);
+    return r;
+}
+
 int pin_remove_maps(const char *bpf_dir, bool all, struct err *e)
 {
     char path[PIN_PATH] = "";

@@ -27,6 +27,8 @@ int pin_map(const char *bpf_dir, const char *name, size_t key, size_t value, int
 int pin_remove(const char *dir, struct err *e);
 /* Remove every links-* directory but that of `keep` (0: all). */
 int pin_remove_links(const char *bpf_dir, uint64_t keep, struct err *e);
+/* Rename what links there are, so that the next sensor makes its own and removes these when it has. */
+int pin_set_aside(const char *bpf_dir, struct err *e);
 /* Remove maps of other layouts (all: of ours too). */
 int pin_remove_maps(const char *bpf_dir, bool all, struct err *e);
 

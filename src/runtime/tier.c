@@ -28,9 +28,10 @@ bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *pro
         return t == SENSOR_TRACE && !tier_task_work();
     if (!strncmp(program, "compat_", 7))
         return t == SENSOR_TRACE && demand_compat_possible();
-    if (!strncmp(program, "net_lsm_", 8) || !strncmp(program, "iso_lsm_", 8))
+    if (!strncmp(program, "net_lsm_", 8) || !strncmp(program, "iso_lsm_", 8) || !strncmp(program, "self_lsm_", 9))
         return t == SENSOR_LSM;
-    if (!strncmp(program, "net_trace_", 10) || !strncmp(program, "iso_trace_", 10))
+    if (!strncmp(program, "net_trace_", 10) || !strncmp(program, "iso_trace_", 10) ||
+        !strncmp(program, "self_trace_", 11))
         return t == SENSOR_TRACE;
     return true;
 }
@@ -38,7 +39,8 @@ bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *pro
 bool tier_may_miss(const char *program)
 {
     return !strncmp(program, "call_", 5) || !strncmp(program, "exit_", 5) || !strncmp(program, "net_", 4) ||
-           !strncmp(program, "iso_", 4) || !strncmp(program, "open_", 5) || !strncmp(program, "may_", 4);
+           !strncmp(program, "iso_", 4) || !strncmp(program, "self_", 5) || !strncmp(program, "open_", 5) ||
+           !strncmp(program, "may_", 4);
 }
 
 int tier_cgroup_root(void)
