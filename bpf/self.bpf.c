@@ -1,6 +1,6 @@
 /* self: the agent's processes, programs, maps, files and sockets are out of reach of containers, privileged ones
  * included, whatever their policy says. Who belongs to us is told by user space (runtime/self.h). self_lsm_* belong to
- * the lsm tier and refuse; self_trace_* to the trace tier: the caller dies, what it did may have been done.
+ * the lsm tier and refuse; self_trace_kill to the trace tier: whoever signals the agent dies, the signal is on its way.
  */
 #include "judge.h"
 
@@ -36,17 +36,8 @@ MAP(HASH, 64, __u32, __u32, self_devs);              /* superblocks that hold an
 #define TICK  10000000ull /* ns; USER_HZ is 100 on every architecture we know */
 #define DEPTH 24
 /* commands of bpf() */
-#define MAP_UPDATE       2
-#define MAP_DELETE       3
-#define OBJ_GET          7
-#define MAP_TAKE         21
-#define MAP_FREEZE       22
-#define MAP_TAKE_BATCH   25
-#define MAP_UPDATE_BATCH 26
-#define MAP_DELETE_BATCH 27
-#define LINK_UPDATE      29
-#define LINK_DETACH      34
-#define BATCH_FD         36 /* offset of map_fd */
+#define LINK_UPDATE 29
+#define LINK_DETACH 34
 
 static __always_inline bool by_container(void)
 {
@@ -143,33 +134,6 @@ int BPF_PROG(self_trace_kill, int sig, struct kernel_siginfo *info, struct task_
     return 0;
 }
 
-struct sys_enter {
-    __u64 common;
-    __s64 nr;
-    __u64 args[6];
-};
-
-/* A number names the agent only in the host's own pid namespace; in no other one can it be named. */
-static __always_inline int by_number(__u32 pid, __u64 request)
-{
-    struct task_struct *t = bpf_get_current_task_btf();
-    if (is_task(pid, NULL) && !READ(t, thread_pid, level) && by_container())
-        self_refuse(CASE(BH_PTRACE, BH_SELF_PROCESS, BH_LEVEL_KILL), request, pid, 0, 0);
-    return 0;
-}
-
-SEC("tp/syscalls/sys_enter_ptrace")
-int self_trace_ptrace(struct sys_enter *ctx)
-{
-    return by_number(ctx->args[1], ctx->args[0]);
-}
-
-SEC("tp/syscalls/sys_enter_process_vm_writev")
-int self_trace_writev(struct sys_enter *ctx)
-{
-    return by_number(ctx->args[0], -1);
-}
-
 /* ---- programs, maps, links ---- */
 
 static __always_inline int on_id(__u32 kind, __u32 id, __u32 level)
@@ -202,52 +166,6 @@ int BPF_PROG(self_lsm_link, int cmd, void *attr, unsigned int size)
     bpf_probe_read_kernel(&first, sizeof(first), attr);
     struct bpf_link *l = private_of_fd(first);
     return l ? on_id(BH_SELF_LINK, READ(l, id), BH_LEVEL_BLOCK) : 0;
-}
-
-/* Trace tier. A descriptor may be had (tools that list all maps have one of each for a moment), but whoever changes
- * something by it dies; the agent then writes anew what it holds. */
-SEC("tp/syscalls/sys_enter_bpf")
-int self_trace_change(struct sys_enter *ctx)
-{
-    __u64 cmd = ctx->args[0], at = ctx->args[1];
-    if (!task_entered())
-        return 0;
-    bool link = cmd == LINK_UPDATE || cmd == LINK_DETACH;
-    bool batch = cmd == MAP_TAKE_BATCH || cmd == MAP_UPDATE_BATCH || cmd == MAP_DELETE_BATCH;
-    if (!link && !batch && cmd != MAP_UPDATE && cmd != MAP_DELETE && cmd != MAP_TAKE && cmd != MAP_FREEZE)
-        return 0;
-    __u32 fd = 0;
-    bpf_probe_read_user(&fd, sizeof(fd), (void *)(at + (batch ? BATCH_FD : 0)));
-    void *p = private_of_fd(fd);
-    struct bpf_link *l = p;
-    struct bpf_map *m = p;
-    if (p && link)
-        on_id(BH_SELF_LINK, READ(l, id), BH_LEVEL_KILL);
-    else if (p)
-        on_id(BH_SELF_MAP, READ(m, id), BH_LEVEL_KILL);
-    return 0;
-}
-
-struct sys_exit {
-    __u64 common;
-    __s64 nr, ret;
-};
-
-/* It opened a pin of ours, but never comes back to use it. */
-SEC("tp/syscalls/sys_exit_bpf")
-int self_trace_pin(struct sys_exit *ctx)
-{
-    if (ctx->ret < 0 || !task_entered())
-        return 0;
-    struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-    if (READ(regs, di) != OBJ_GET)
-        return 0;
-    void *p = private_of_fd(ctx->ret);
-    struct bpf_map *m = p;
-    struct bpf_link *l = p;
-    if (p && !on_id(BH_SELF_MAP, READ(m, id), BH_LEVEL_KILL))
-        on_id(BH_SELF_LINK, READ(l, id), BH_LEVEL_KILL);
-    return 0;
 }
 
 /* ---- files: by inode, up to the superblock's root, whatever they are called here ---- */

@@ -281,8 +281,6 @@ int observe_event(void *ctx, const struct sensor_event *ev)
         learn(g, c, ev);
         learn_more(g, c, ev);
     }
-    if (ev->control == CONTROL_sensor && ev->outcome == OUTCOME_killed && ev->type == EVENT_TYPE_bpf)
-        force_all(g); /* what it wrote into our maps may have stayed */
     if (wanted(g, ev))
         tell(g, c, ev);
     return 0;

@@ -1,7 +1,7 @@
 /* self: what the kernel keeps out of reach of containers, privileged ones included (bpf/self.bpf.c): the agent's
  * processes, its pinned programs, maps and links, its files and sockets. Whatever the policy says; what tries is an
- * event of control `sensor`. On the lsm tier it is refused. On the trace tier a process that signals, traces or takes
- * hold of a map dies, and files are watched only (self_missing).
+ * event of control `sensor`. On the lsm tier it is refused. On the
+ * trace tier whoever signals the agent dies, and the rest is seen afterwards: removed pins by self_pins().
  *
  *     struct self_path paths[] = {{state, BH_SELF_ALL}, {"/usr/bin/bulkhead-agent", BH_SELF_WRITES}};
  *     self_protect(bpf_dir, pids, n, paths, ARRAY_LEN(paths), &e);

@@ -65,7 +65,7 @@ describe("a privileged container with the host's processes and files", { skip },
     const from = agent.events.mark();
     await until("the kernel knows the agent", async () =>
       (await run("bpftool", ["map", "dump", "pinned", join(agent.bpfDir, "maps-2/self_tasks")])).stdout.includes(String(agent.daemon?.pid)), 15000);
-    for (const script of ["sleep 9 & p=$!; perl -e 'exit(syscall(101, 16, $ARGV[0], 0, 0) < 0)' $p && kill -9 $p",
+    for (const script of ["sleep 9 & p=$!; perl -e 'exit(syscall(101, 16, $ARGV[0] + 0, 0, 0) < 0)' $p && kill -9 $p",
       `cat /proc/${agent.daemon?.pid}/status`, `cat ${join(agent.policyDir, "all.yaml")}`, "bpftool prog list >/dev/null && bpftool link list >/dev/null && bpftool map create /sys/fs/bpf/bh-other-$$ type hash key 4 value 4 entries 1 name x && rm /sys/fs/bpf/bh-other-$$"]) {
       const r = await host(script);
       assert.equal(r.code, 0, script + r.stderr + r.stdout);
@@ -76,7 +76,8 @@ describe("a privileged container with the host's processes and files", { skip },
     assert.deepEqual(said, []);
   });
 
-  test("does not trace the agent, nor take its maps", async () => {
+  test("does not trace the agent, nor take its maps (lsm tier)", async (t) => {
+    if (tier() !== "lsm") return t.skip("the trace tier guards the agent's process against signals alone; test/vm/self.sh tries this");
     const { id: map, bytes_value: size } = JSON.parse((await run("bpftool", ["-j", "map", "show", "pinned", join(agent.bpfDir, "maps-2/host_default")])).stdout);
     const attacks: [string, string][] = [["process", `exec perl -e 'exit(syscall(101, 16, ${agent.daemon?.pid}, 0, 0) < 0)'`],
       ["map", `exec bpftool map update id ${map} key 0 0 0 0 value ${"0 ".repeat(size)}`], ["map", `exec bpftool map dump pinned ${join(agent.bpfDir, "maps-2/host_default")}`]];
@@ -86,7 +87,7 @@ describe("a privileged container with the host's processes and files", { skip },
       assert.notEqual(r.code, 0, script);
       assert.ok(!/value/.test(r.stdout), r.stdout);
       const e = await tampering(kind, from);
-      assert.equal(e.outcome, tier() === "lsm" ? "prevented" : "killed");
+      assert.equal(e.outcome, "prevented");
       assert.equal(e.severity, "critical");
     }
   });
