@@ -150,15 +150,14 @@ static __always_inline bool judge_range(struct scratch *s, __u32 slot, __u64 add
  * while another thread keeps the map locked: both are looked at again when the call returns. */
 static int on_map_returns(struct bpf_map *map, void *key, struct returning *r);
 
-/* Functions of their own, for the sake of compat_enter's stack. */
-static __noinline int look_again(__u32 kind, __u64 a0, __u64 a1)
+static __always_inline void look_again(__u32 kind, __u64 a0, __u64 a1)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     if (kind == PENDING_MPROTECT || READ(t, files, count.counter) > 1)
         at_return(t, kind, a0, a1, (task_work_fn)on_map_returns);
-    return 0;
 }
 
+/* Functions of their own, for the sake of the stack. 1: to be looked at again. */
 __noinline int on_mmap(__u64 addr, __u64 len, __u64 prot_flags, __u64 fd, __u32 nr_compat)
 {
     struct task_struct *t = bpf_get_current_task_btf();
@@ -181,9 +180,7 @@ __noinline int on_mmap(__u64 addr, __u64 len, __u64 prot_flags, __u64 fd, __u32 
         judge_mapping(slot);
     bool told = s->ev.action;
     scratch_give(slot);
-    if (!told)
-        look_again(PENDING_MMAP, 0, 0);
-    return 0;
+    return !told;
 }
 
 __noinline int on_mprotect(__u64 addr, __u64 len, __u64 prot, __u32 nr_compat)
@@ -204,9 +201,7 @@ __noinline int on_mprotect(__u64 addr, __u64 len, __u64 prot, __u32 nr_compat)
     s->ev.arg[2] = prot;
     bool busy = judge_range(s, slot, addr, len, BH_FILE_MPROTECT | (nr_compat >> 16 ? BH_FILE_COMPAT : 0));
     scratch_give(slot);
-    if (busy)
-        look_again(PENDING_MPROTECT, addr, len);
-    return 0;
+    return busy;
 }
 
 static __always_inline void map_returned(__u64 kind, __u64 a0, __u64 a1, __s64 result)
@@ -267,15 +262,18 @@ __noinline int judge_call(__u32 type_control, __u32 nr_compat, __u64 a0, __u64 a
 }
 #define JUDGE(type, control, a0, a1, a3) judge_call((type) << 8 | (control), NR_COMPAT(c), a0, a1, a3)
 
-static __always_inline int on_call(__u32 op, struct call *c)
+/* again: what is not certain yet is looked at when the call returns. */
+static __always_inline int on_call(__u32 op, struct call *c, bool again)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     switch (op) {
     case OP_MMAP:
-        on_mmap(c->arg[0], c->arg[1], (__u32)c->arg[2] | c->arg[3] << 32, c->arg[4], NR_COMPAT(c));
+        if (on_mmap(c->arg[0], c->arg[1], (__u32)c->arg[2] | c->arg[3] << 32, c->arg[4], NR_COMPAT(c)) && again)
+            look_again(PENDING_MMAP, 0, 0);
         break;
     case OP_MPROTECT:
-        on_mprotect(c->arg[0], c->arg[1], c->arg[2], NR_COMPAT(c));
+        if (on_mprotect(c->arg[0], c->arg[1], c->arg[2], NR_COMPAT(c)) && again)
+            look_again(PENDING_MPROTECT, c->arg[0], c->arg[1]);
         break;
     case OP_EXEC:
         if (creds_stolen(t) && creds_judge(BH_LEVEL_KILL))
@@ -370,7 +368,7 @@ static __always_inline void call_of(struct call *c, __u32 nr)
     {                                                                                                                  \
         struct call c;                                                                                                 \
         call_of(&c, nr64);                                                                                             \
-        return on_call(OP_##op, &c);                                                                                   \
+        return on_call(OP_##op, &c, true);                                                                             \
     }
 #include "calls.tbl.h"
 #undef CALL
@@ -384,8 +382,7 @@ static const __u8 ops32[512] = {
 #undef CALL
 };
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(compat_enter, struct pt_regs *r, long id)
+static __always_inline int compat(struct pt_regs *r, long id, bool again)
 {
     struct task_struct *t = bpf_get_current_task_btf();
     if (!(t->thread_info.status & TS_COMPAT) || !task_entered())
@@ -405,7 +402,18 @@ int BPF_PROG(compat_enter, struct pt_regs *r, long id)
         }
         op = OP_MMAP;
     }
-    return on_call(op, &c);
+    return on_call(op, &c, again);
+}
+SEC("tp_btf/sys_enter")
+int BPF_PROG(compat_enter, struct pt_regs *r, long id)
+{
+    return compat(r, id, true);
+}
+/* Where BPF has no task work: there the stack is shorter, too. */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(compat_plain, struct pt_regs *r, long id)
+{
+    return compat(r, id, false);
 }
 
 /* ---- the way out of calls, where the kernel has no task work for BPF ---- */
@@ -438,16 +446,24 @@ int exit_mprotect(struct sys_exit *ctx)
 }
 
 /* ---- opens, on demand: these tracepoints cost every open on the host ---- */
+static __noinline int opened_matters(struct file *f) /* functions of their own, for the sake of the stack */
+{
+    struct task_state *st = task_state(bpf_get_current_task_btf());
+    return st && open_matters(f, st);
+}
+static __noinline int opened_tell(struct file *f)
+{
+    told_open(f);
+    return 0;
+}
 static __always_inline int opened(__s64 fd)
 {
-    struct task_struct *t = bpf_get_current_task_btf();
-    struct task_state *st = fd >= 0 ? task_state(t) : NULL;
-    struct file *f = st && (st->flags & TASK_ENTERED) ? file_of_fd(t, fd) : NULL;
+    struct file *f = fd >= 0 && task_entered() ? file_of_fd(bpf_get_current_task_btf(), fd) : NULL;
     if (!f)
         return 0;
-    if (open_matters(f, st) && judge_opened((__u64)f, BH_LEVEL_KILL))
+    if (opened_matters(f) && judge_opened((__u64)f, BH_LEVEL_KILL))
         bpf_send_signal(SIGKILL);
-    told_open(f);
+    opened_tell(f);
     return 0;
 }
 #define OPEN_EXIT(call)                                                                                                \

@@ -20,6 +20,7 @@ static const struct {
     const char *program, *tracepoint; /* tracepoint NULL: a BTF one, which knows where it belongs */
 } programs[] = {
     {DEMAND_COMPAT, "compat_enter", NULL},
+    {DEMAND_COMPAT, "compat_plain", NULL},
     {DEMAND_LEARN, "learn_enter", NULL},
     {DEMAND_OPENS, "open_trace_open", "sys_exit_open"},
     {DEMAND_OPENS, "open_trace_openat", "sys_exit_openat"},

@@ -27,7 +27,7 @@ bool tier_wants(enum sensor_tier t, const struct sensor_opts *o, const char *pro
     if (!strncmp(program, "exit_", 5))
         return t == SENSOR_TRACE && !tier_task_work();
     if (!strncmp(program, "compat_", 7))
-        return t == SENSOR_TRACE && demand_compat_possible();
+        return t == SENSOR_TRACE && demand_compat_possible() && !strcmp(program, "compat_plain") != tier_task_work();
     if (!strncmp(program, "net_lsm_", 8) || !strncmp(program, "iso_lsm_", 8) || !strncmp(program, "self_lsm_", 9))
         return t == SENSOR_LSM;
     if (!strncmp(program, "net_trace_", 10) || !strncmp(program, "iso_trace_", 10) ||
