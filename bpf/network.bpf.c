@@ -178,15 +178,15 @@ static __always_inline void told_user(__u32 type, struct sys_enter *ctx)
 }
 
 /* A local connection is made by now, but nothing was sent: is it to an engine? */
-static int on_connect_returns(struct bpf_map *map, void *key, struct returning *r)
+static __always_inline void connected(__u64 fd)
 {
-    struct sock *sk = sock_of_fd(r->a0), *peer = NULL;
+    struct sock *sk = sock_of_fd(fd), *peer = NULL;
     __u32 slot = 0;
     if (sk && READ(sk, __sk_common.skc_family) == AF_UNIX)
         peer = READ((struct unix_sock *)sk, peer);
     struct scratch *s = peer && engine_socket(peer) ? judge_begin(&slot, true) : NULL;
     if (!s)
-        return returned();
+        return;
     tell_begin(slot, BH_CONNECT);
     s->ev.peer.family = AF_UNIX;
     s->ev.arg[3] = BH_ESCAPE_ENGINE;
@@ -198,6 +198,11 @@ static int on_connect_returns(struct bpf_map *map, void *key, struct returning *
         judge_send(slot, BH_ESCAPE_ENGINE, 0);
     }
     scratch_give(slot);
+}
+
+static int on_connect_returns(struct bpf_map *map, void *key, struct returning *r)
+{
+    connected(r->a0);
     return returned();
 }
 
@@ -291,4 +296,17 @@ SEC("tp/syscalls/sys_exit_accept4")
 int exit_accept4(struct sys_exit *ctx)
 {
     return accept_exits(ctx);
+}
+
+SEC("tp/syscalls/sys_exit_connect")
+int exit_connect(struct sys_exit *ctx)
+{
+    struct task_struct *t = bpf_get_current_task_btf();
+    struct task_state *st = task_state(t);
+    if (st && st->pending == PENDING_CONNECT) {
+        struct pt_regs *regs = (void *)bpf_task_pt_regs(t);
+        st->pending = 0;
+        connected(READ(regs, di));
+    }
+    return 0;
 }
