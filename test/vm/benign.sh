@@ -28,11 +28,11 @@ export LOWER=$T/jobs:$root IMAGE_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 CAPS='"CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_FOWNER","CAP_FSETID","CAP_SETUID","CAP_SETGID","CAP_NET_BIND_SERVICE","CAP_SYS_CHROOT","CAP_KILL","CAP_SETFCAP"'
 for n in web sql jobs pkg; do bundle $n sleep 1000; done
 sed -i 's/"sleep","1000"/"nginx","-g","daemon off;"/' "$T/web/config.json"
-for n in web sql jobs pkg; do runc --root "$T/runc" run -d --bundle "$T/$n" "$(id_of $n)" </dev/null >"$T/$n.out" 2>&1; done
+for n in web sql jobs pkg; do oci run -d --bundle "$T/$n" "$(id_of $n)" </dev/null >"$T/$n.out" 2>&1; done
 in_() { # [-u UID:GID] NAME SCRIPT
     u=0:0
     [ "$1" != -u ] || { u=$2; shift 2; }
-    runc --root "$T/runc" exec -u "$u" "$(id_of "$1")" sh -c "$2" </dev/null 2>>"$T/$1.err"
+    oci exec -u "$u" "$(id_of "$1")" sh -c "$2" </dev/null 2>>"$T/$1.err"
 }
 events() { jq -c "select($1)" "$T/events.jsonl" | wc -l; }
 stopped='.outcome == "prevented" and .level == "block"'
@@ -80,7 +80,7 @@ check "nothing else stopped" "$(events "$stopped")" 2
 check "nothing said of ordinary work" "$(events '.container and .action != "off" and .control != "scripts" and .process.exe != "/usr/bin/newtool"')" 0
 "$B/src/agent/bulkhead-agent" doctor --json --bpf-dir "$BPF" >"$T/doctor.json" 2>>"$T/agent.log"
 check "doctor proves each control by trying it" "$(jq -c '[.controls[] | select(.proven | not) | [.control, .proof]]' "$T/doctor.json")" '\[\]'
-for n in web sql jobs pkg; do runc --root "$T/runc" delete -f "$(id_of $n)"; umount "$T/$n/rootfs"; done
+for n in web sql jobs pkg; do oci delete -f "$(id_of $n)"; umount "$T/$n/rootfs"; done
 kill $agent
 wait $agent
 [ $fails = 0 ] || { cat "$T/agent.log" "$T"/*.err "$T"/*.out; jq -c 'select(.container)' "$T/events.jsonl" | tail -20; }

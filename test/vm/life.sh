@@ -5,7 +5,7 @@
 image
 # older than the sensor
 bundle old /bin/sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; cp /attacks /tmp/p; /tmp/p payload; echo status $? >/tmp/answer'
-runc --root "$T/runc" run -d --bundle "$T/old" "$(id_of old)" </dev/null >"$T/old.out" 2>&1
+oci run -d --bundle "$T/old" "$(id_of old)" </dev/null >"$T/old.out" 2>&1
 sensor_start "$@" || exit 1
 case $tier in lsm) no='12[67]' outcome=prevented;; *) no=137 outcome=killed;; esac
 for n in old short unwatched taken; do tool policy "$(id_of $n)" enforce drift=block fileless=block; done
@@ -13,13 +13,13 @@ for n in old short unwatched taken; do tool policy "$(id_of $n)" enforce drift=b
 n=0
 until [ -e "$T/old/rootfs/tmp/answer" ] || [ $n -gt 200 ]; do n=$((n + 1)); busybox usleep 100000; done
 check "container older than the sensor" "$(cat "$T/old/rootfs/tmp/answer")" "status $no"
-runc --root "$T/runc" delete -f "$(id_of old)"
+oci delete -f "$(id_of old)"
 umount "$T/old/rootfs"
 
 # shorter than ten milliseconds: its first program is the dropped one, in a volume
 bundle short /vol/p payload
 cp "$T/image/attacks" "$T/short/volume/p"
-runc --root "$T/runc" run --bundle "$T/short" "$(id_of short)" </dev/null >"$T/short.out" 2>&1
+oci run --bundle "$T/short" "$(id_of short)" </dev/null >"$T/short.out" 2>&1
 case $tier in lsm) check "short container" $? 1;; *) check "short container" $? 137;; esac
 umount "$T/short/rootfs"
 

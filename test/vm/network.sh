@@ -89,7 +89,7 @@ served() { # NAME SETTINGS SOURCE: is a listener in a container reached from SOU
     n=0
     until [ -s "$T/$1.out" ] || [ $n -gt 100 ]; do n=$((n + 1)); busybox usleep 50000; done
     case $(head -1 "$T/$1.out") in ok) nsenter --net=/run/netns/$NS_OUT "$B/test/vm/net" tcp $C 7100;; *) head -1 "$T/$1.out";; esac
-    runc --root "$T/runc" kill "$(id_of "$1")" KILL 2>/dev/null
+    oci kill "$(id_of "$1")" KILL 2>/dev/null
     wait $pid
 }
 check "ingress: allowed" "$(served in1 ingress.allow=$S:7100/tcp)" ok

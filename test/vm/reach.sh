@@ -23,7 +23,7 @@ for n in enforced audited off; do
     bundle "$n" /reach calls escape opens benign names
     : >"$T/$n/volume/harmless"
     sed -i "s|{\"destination\":\"/vol\"[^}]*}|&,{\"destination\":\"/vol/harmless\",\"type\":\"bind\",\"source\":\"$T/engine.sock\",\"options\":[\"bind\"]}|" "$T/$n/config.json"
-    runc --root "$T/runc" run --bundle "$T/$n" "$(id_of "$n")" </dev/null >"$T/$n.out" 2>"$T/$n.err"
+    oci run --bundle "$T/$n" "$(id_of "$n")" </dev/null >"$T/$n.out" 2>"$T/$n.err"
     umount "$T/$n/rootfs"
 done
 sensor_stop
