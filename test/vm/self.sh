@@ -74,13 +74,13 @@ mkdir -p "$T/bpf"
 mount -t bpf none "$T/bpf"
 CAPS=${all%,} bundle priv sleep 1000
 sed -i 's|{"type":"pid"},||; s|{"destination":"/vol"|{"destination":"/host","type":"bind","source":"/","options":["rbind"]},&|' "$T/priv/config.json"
-runc --root "$T/runc" run -d --bundle "$T/priv" "$(id_of priv)" </dev/null >"$T/priv.out" 2>&1
+oci run -d --bundle "$T/priv" "$(id_of priv)" </dev/null >"$T/priv.out" 2>&1
 check "the privileged container starts" $? 0
-in_() { runc --root "$T/runc" exec "$(id_of priv)" /bin/busybox env PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot /host sh "$1" </dev/null 2>&1; }
+in_() { oci exec "$(id_of priv)" /bin/busybox env PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot /host sh "$1" </dev/null 2>&1; }
 said() { jq -c 'select(.control == "sensor" and .container)' "$T/events.jsonl" | wc -l; }
 
 check "the twins pass" "$(in_ "$T/twin")" ''
-sleep_until_told() { runc --root "$T/runc" exec "$(id_of priv)" /bin/busybox true </dev/null; }
+sleep_until_told() { oci exec "$(id_of priv)" /bin/busybox true </dev/null; }
 sleep_until_told
 check "nothing is said of them" "$(said)" 0
 in_ "$T/attack" >"$T/done"
@@ -98,7 +98,7 @@ check "the agent lives" $? 0
 check "its pins are there" "$(ls "$pin")" "$pin"
 [ "$(jq -r .version "$T/state/status.json")" ]
 check "its state is whole" $? 0
-runc --root "$T/runc" delete -f "$(id_of priv)"
+oci delete -f "$(id_of priv)"
 umount "$T/priv/rootfs" "$T/bpf"
 kill $agent
 wait $agent
