@@ -257,7 +257,7 @@ static __always_inline void net_decide(struct net_ask *a, const struct bh_policy
     a->acts = a->action == BH_BLOCK && p->mode == BH_ENFORCE;
 }
 
-__noinline int net_judge(struct id_key *who, struct net_ask *a)
+static __noinline int net_judge(struct id_key *who, struct net_ask *a)
 {
     if (!who || !a)
         return 0;
@@ -336,7 +336,7 @@ static __always_inline __u32 net_tally(__u64 container, __u64 what, __u64 window
 #define SCAN_HOSTS_WEB 400 /* on 80 and 443: crawlers and proxies are no scanners */
 
 /* Somebody turned to (address, port): is it one of too many? */
-__noinline int net_scan(struct id_key *who, struct net_ask *a)
+static __noinline int net_scan(struct id_key *who, struct net_ask *a)
 {
     if (!who || !a)
         return 0;
