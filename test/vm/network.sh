@@ -20,7 +20,7 @@ nsenter --net=/run/netns/$NS_OUT "$B/test/vm/net" serve 0.0.0.0 >"$T/server" 2>&
 server=$!
 NETNS=/run/netns/$NS_IN
 sensor_start "$@" || exit 1
-# Cgroup programs that the kernel does not take (6.1) are told to whoever asks for them; there is no more to see then.
+# Cgroup programs that a kernel does not take are told to whoever asks for them; there is no more to see then.
 case $(tool policy "$(id_of none)" enforce egress.allow=$S 2>&1) in
 *"are not in force"*)
     echo "skip network on $(uname -r): it does not take the cgroup programs, and says so"
