@@ -315,6 +315,8 @@ void force_all(struct agent *g)
     struct err e = ERR_INIT;
     if (g->sensor) {
         policy_container(a, g->policies, &nobody, &p);
+        snprintf(g->default_policy, sizeof(g->default_policy), STR_FMT, STR_ARG(p.name));
+        g->default_revision = p.revision;
         if (kernel_policy_default(a, g->config.bpf_dir, &p, NULL, NULL, &e) < 0)
             say_problem(g, EVENT_TYPE_policy, "The host default could not be put into the kernel", e.msg);
     }
