@@ -139,7 +139,8 @@ static void track(struct agent *g, const struct sensor_event *ev)
 void observe_explain(struct agent *g, struct arena *a, struct container *c, const struct sensor_event *ev,
                      struct event *out, struct who_event *who)
 {
-    struct explain_context x = {.tree = g->tree, .policy_name = g->default_policy[0] ? str_c(g->default_policy) : STR("default"),
+    struct explain_context x = {.tree = g->tree,
+                                .policy_name = g->default_policy[0] ? str_c(g->default_policy) : STR("default"),
                                 .policy_revision = g->default_revision};
     if (c && ev->raw->known) {
         x.policy_name = c->force.policy;
