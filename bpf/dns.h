@@ -208,7 +208,7 @@ static long record_step(__u32 i, struct dns_buf **from)
 }
 
 static __noinline int dns_answer(struct __sk_buff *skb, __u32 at, struct id_key *id, struct net_address *source,
-                          __u64 container)
+                                 __u64 container)
 {
     if (!id || !source)
         return 0;

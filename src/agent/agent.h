@@ -55,9 +55,9 @@ struct agent {
     struct detection *detection;
     struct held *held;           /* events that wait for the name of their container */
     struct policy_set *policies; /* in force; never NULL once running */
-    char default_policy[256]; /* what rules containers the kernel does not know yet: as in events */
+    char default_policy[256];    /* what rules containers the kernel does not know yet: as in events */
     int64_t default_revision;
-    char policy_error[1024];     /* why the newest set is not; "" fine */
+    char policy_error[1024]; /* why the newest set is not; "" fine */
     char intel_revision[65];
     int wake;              /* eventfd: something for the main thread */
     uint64_t ring_lost[2]; /* told so far, by ring */
