@@ -72,6 +72,19 @@ static __always_inline void ask6(struct bpf_sock_addr *ctx, struct net_ask *a)
     __builtin_memcpy(a->address, w, 16);
 }
 
+/* An engine's own resolver is behind a translation of addresses: the answer comes from where the call turned to, the
+ * question leaves for where that really listens. So the call notes who asked. */
+static __always_inline int asks(struct bpf_sock_addr *ctx, struct net_ask *a, int passes)
+{
+    if (!passes || a->protocol != IPPROTO_UDP || a->port != 53 || !is_loopback(a->address))
+        return passes;
+    struct net_flow_key k = {.cookie = bpf_get_socket_cookie(ctx), .port = 53, .protocol = IPPROTO_UDP};
+    struct net_flow f = {.generation = generation(), .time = bpf_ktime_get_boot_ns(), .direction = BH_EGRESS};
+    __builtin_memcpy(k.address, a->address, 16);
+    bpf_map_update_elem(&net_flows, &k, &f, BPF_ANY);
+    return passes;
+}
+
 #define ADDRESS_HOOK(section, name, fill, dir, kind)                                                                   \
     SEC(section)                                                                                                       \
     int name(struct bpf_sock_addr *ctx)                                                                                \
@@ -86,7 +99,7 @@ static __always_inline void ask6(struct bpf_sock_addr *ctx, struct net_ask *a)
                             .direction = dir,                                                                          \
                             .hostnet = l->flags & LABEL_HOSTNET};                                                      \
         fill(ctx, &a);                                                                                                 \
-        return refuse(l, &a, kind);                                                                                    \
+        return asks(ctx, &a, refuse(l, &a, kind));                                                                     \
     }
 ADDRESS_HOOK("cgroup/connect4", may_connect4, ask4, BH_EGRESS, BH_CONNECT)
 ADDRESS_HOOK("cgroup/connect6", may_connect6, ask6, BH_EGRESS, BH_CONNECT)
@@ -114,7 +127,7 @@ static __always_inline bool answers(struct bpf_sock_addr *ctx, struct net_ask *a
                             .direction = BH_EGRESS,                                                                    \
                             .hostnet = l->flags & LABEL_HOSTNET};                                                      \
         fill(ctx, &a);                                                                                                 \
-        return answers(ctx, &a) ? 1 : refuse(l, &a, BH_CONNECT);                                                       \
+        return answers(ctx, &a) ? 1 : asks(ctx, &a, refuse(l, &a, BH_CONNECT));                                        \
     }
 SEND_HOOK("cgroup/sendmsg4", may_sendmsg4, ask4)
 SEND_HOOK("cgroup/sendmsg6", may_sendmsg6, ask6)
@@ -289,6 +302,13 @@ static __noinline int drop_content(struct net_label *l, struct net_ask *a, __u32
     return drop(l, a);
 }
 
+/* Did this socket turn to port 53 of that address, which was translated since? */
+static __always_inline bool asked_here(const struct packet *p, __u64 cookie)
+{
+    struct net_flow_key k;
+    return is_loopback(p->target.a) && flow_of(&k, cookie, p->target.a, 53, IPPROTO_UDP);
+}
+
 SEC("cgroup_skb/egress")
 int may_send(struct __sk_buff *skb)
 {
@@ -344,7 +364,7 @@ int may_send(struct __sk_buff *skb)
             return 0;
         flow_put(&k, f, g, f ? f->direction : BH_EGRESS);
     }
-    if (p.protocol == IPPROTO_UDP && p.target_port == 53 && !p.fragment) {
+    if (p.protocol == IPPROTO_UDP && !p.fragment && (p.target_port == 53 || asked_here(&p, cookie))) {
         __u32 n = dns_asked(skb, p.payload, l->hash);
         if (n)
             return drop_content(l, &a, BH_CONTROL_tunnels, BH_NET_DNS_DATA, n);

@@ -17,6 +17,7 @@
 #include "agent/who.h"
 #include "gate/plugin.h"
 #include "runtime/explain.h"
+#include "runtime/kernel_network.h"
 #include "runtime/process.h"
 #include "runtime/profile.h"
 #include "runtime/sensor.h"
@@ -84,6 +85,12 @@ int force_load(struct agent *g, struct err *e);
 void force_all(struct agent *g);                            /* host default and every live container */
 void force_container(struct agent *g, struct container *c); /* write its policy to the kernel */
 void force_sweep(struct agent *g);                          /* kernel policies of containers that are gone */
+
+/* ---- network.c ---- */
+void network_here(struct agent *g, struct arena *a, const struct container *c, struct kernel_network *ret);
+bool network_names_peers(const struct container_policy *p);
+/* It has other addresses, or none any more: rewrite the rules of those whose policies name peers. */
+void network_moved(struct agent *g, const struct container *moved);
 
 /* ---- observe.c ---- */
 int observe_event(void *ctx, const struct sensor_event *ev); /* ctx: struct agent */

@@ -187,12 +187,33 @@ static bool labels_equal(const struct json_value *x, const struct json_value *y)
     return true;
 }
 
-static bool names_equal(const struct subject *x, const struct subject *y)
+static bool list_equal(const struct str *x, size_t xn, const struct str *y, size_t yn)
 {
-    bool same = x->names_n == y->names_n;
-    for (size_t i = 0; same && i < x->names_n; i++)
-        same = str_eq(x->names[i], y->names[i]);
+    bool same = xn == yn;
+    for (size_t i = 0; same && i < xn; i++)
+        same = str_eq(x[i], y[i]);
     return same;
+}
+
+static bool lists_equal(const struct subject *x, const struct subject *y)
+{
+    return list_equal(x->names, x->names_n, y->names, y->names_n) &&
+           list_equal(x->addresses, x->addresses_n, y->addresses, y->addresses_n) &&
+           list_equal(x->resolvers, x->resolvers_n, y->resolvers, y->resolvers_n);
+}
+
+static struct str *copy_list(struct arena *a, const struct str *v, size_t n)
+{
+    struct str *copy = arena_array(a, n + 1, sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_str(a, v[i]);
+    return copy;
+}
+
+#define LIST_MAX 256u
+static size_t capped(size_t n)
+{
+    return n < LIST_MAX ? n : LIST_MAX;
 }
 
 #define KEEP(field) (s->field.n ? s->field : old.field)
@@ -208,12 +229,16 @@ struct container *containers_learn(struct containers *cs, const struct subject *
                              .engine = KEEP(engine),
                              .labels = s->labels && s->labels->count ? s->labels : old.labels,
                              .names = s->names_n ? s->names : old.names,
-                             .names_n = s->names_n ? s->names_n : old.names_n};
+                             .names_n = capped(s->names_n ? s->names_n : old.names_n),
+                             .addresses = s->addresses ? s->addresses : old.addresses, /* none is news as well */
+                             .addresses_n = capped(s->addresses ? s->addresses_n : old.addresses_n),
+                             .resolvers = s->resolvers ? s->resolvers : old.resolvers,
+                             .resolvers_n = capped(s->resolvers ? s->resolvers_n : old.resolvers_n)};
     c->seen = now;
     bool same = c->known && str_eq(merged.name, old.name) && str_eq(merged.image, old.image) &&
                 str_eq(merged.image_id, old.image_id) && str_eq(merged.image_digest, old.image_digest) &&
                 str_eq(merged.engine, old.engine) && labels_equal(merged.labels, old.labels) &&
-                names_equal(&merged, &old);
+                lists_equal(&merged, &old);
     if (changed)
         *changed = !same;
     if (same)
@@ -226,10 +251,12 @@ struct container *containers_learn(struct containers *cs, const struct subject *
                         .image_digest = merged.image_digest.n ? arena_str(a, merged.image_digest) : STR_NONE,
                         .engine = arena_str(a, merged.engine),
                         .labels = copy_labels(a, merged.labels),
-                        .names_n = merged.names_n < 256 ? merged.names_n : 256};
-    n.names = arena_array(a, n.names_n + 1, sizeof(*n.names));
-    for (size_t i = 0; i < n.names_n; i++)
-        n.names[i] = arena_str(a, merged.names[i]);
+                        .names = copy_list(a, merged.names, merged.names_n),
+                        .names_n = merged.names_n,
+                        .addresses = copy_list(a, merged.addresses, merged.addresses_n),
+                        .addresses_n = merged.addresses_n,
+                        .resolvers = copy_list(a, merged.resolvers, merged.resolvers_n),
+                        .resolvers_n = merged.resolvers_n};
     map_del(cs->by_id, old.id); /* its key is a copy, but the record's id moves: keep both in step */
     struct arena *gone = c->a;
     c->a = a;

@@ -64,6 +64,8 @@ static void learned(struct agent *g, struct watch *m)
     }
     if (changed || !c->force.put)
         force_container(g, c);
+    if (changed || started)
+        network_moved(g, c);
     if (changed && c->known && c->s.image_id.n)
         remember(g, c);
     if (started) {
@@ -89,6 +91,7 @@ static void ended(struct agent *g, struct watch *m)
     if (!c)
         return;
     c->running = false;
+    network_moved(g, c);
     if (m->kind == WATCH_REMOVED) {
         respond_forget(g->config.state, m->s.id);
         if (g->sensor && m->s.id.n)

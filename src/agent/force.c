@@ -293,6 +293,10 @@ void force_container(struct agent *g, struct container *c)
     struct kernel_policy_extra x = {.image_id = c->s.image_id,
                                     .tell_all = true /* detection rules want each exec, not only new ones */};
     learned_allow(g, tmp, c, &p, &x, f);
+    struct kernel_network here;
+    network_here(g, tmp, c, &here);
+    x.network = &here;
+    f->peers = network_names_peers(&p);
     int r = g->sensor ? kernel_policy_put(tmp, g->config.bpf_dir, c->s.id, &p, &x, &notices, &notices_n, &e)
                       : err_set(&e, ENOTSUP, "no sensor on this host: %s", g->sensor_error);
     f->put = r == 0;

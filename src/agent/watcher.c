@@ -108,6 +108,25 @@ static bool is_digest_of(struct str s, struct str *ret)
     return true;
 }
 
+static void addresses(struct watch *m, const struct json_value *json)
+{
+    static const char *const keys[] = {"IPAddress", "GlobalIPv6Address"};
+    const struct json_value *networks = json_path(json, "NetworkSettings.Networks"),
+                            *dns = json_path(json, "HostConfig.Dns");
+    size_t most = networks && networks->type == JSON_OBJECT ? 2 * networks->count : 0;
+    m->s.addresses = arena_array(m->a, most + 1, sizeof(struct str));
+    for (const struct json_value *v = most ? networks->first : NULL; v; v = v->next)
+        for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+            struct str text = json_str(json_get(v, keys[i]));
+            if (text.n)
+                m->s.addresses[m->s.addresses_n++] = text;
+        }
+    most = dns && dns->type == JSON_ARRAY ? dns->count : 0;
+    m->s.resolvers = arena_array(m->a, most + 1, sizeof(struct str));
+    for (const struct json_value *v = most ? dns->first : NULL; v; v = v->next)
+        m->s.resolvers[m->s.resolvers_n++] = json_str(v);
+}
+
 /* Name, image, ids and every name of the image. -ENOENT: gone already. */
 static int inspect(struct watcher *w, struct watch *m, struct str id)
 {
@@ -121,6 +140,7 @@ static int inspect(struct watcher *w, struct watch *m, struct str id)
     m->s.image = c.image;
     m->s.image_id = image_id_valid(c.image_id) ? c.image_id : STR_NONE;
     m->s.labels = c.labels;
+    addresses(m, c.json);
     m->pid = c.pid;
     m->running = c.pid > 0;
     if (m->running && time_parse(c.started, &m->started) < 0)
@@ -165,6 +185,13 @@ static int on_event(void *ctx, const struct docker_event *ev)
         if (image_id_valid(ev->id))
             m->s.image_id = m->s.image;
         post(w, m);
+        return w->all->stop;
+    }
+    if (str_eq(ev->type, STR("network"))) { /* connected or not any more: it has other addresses */
+        struct docker_event of = *ev;
+        of.id = json_str(json_get(ev->attributes, "container"));
+        if (hex_id_valid(of.id))
+            post(w, with_attributes(w, WATCH_CONTAINER, &of));
         return w->all->stop;
     }
     if (!str_eq(ev->type, STR("container")) || !hex_id_valid(ev->id))

@@ -16,6 +16,8 @@ struct subject {
     const struct json_value *labels; /* object of strings or NULL */
     struct str *names;               /* every tag and digest the image was known by */
     size_t names_n;
+    struct str *addresses, *resolvers; /* the engine gave it and told it to ask; not kept in the file */
+    size_t addresses_n, resolvers_n;
 };
 
 int subject_write(const char *state, const struct subject *s, struct err *e); /* -EINVAL: bad id */

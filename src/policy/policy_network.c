@@ -41,9 +41,6 @@ static int read_network_list(struct reading *r, const struct yml *v, const char 
         else if (n.kind == NETWORK_DNS && n.name.n > LIMIT_POLICY_NAME)
             rc = read_fail(r, it, "%s[%zu]: longer than the %u bytes of a name that the kernel compares", where, i,
                            LIMIT_POLICY_NAME);
-        else if (n.kind != NETWORK_CIDR)
-            read_notice(r, "%s[%zu]: this version knows no %s, so it allows nothing", where, i,
-                        n.kind == NETWORK_PEER ? "addresses of peers" : "resolver of a container");
     }
     return rc;
 }

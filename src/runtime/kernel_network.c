@@ -14,10 +14,13 @@
 #define PEER_MAX 64 /* addresses of one peer: element */
 #define ELEMENTS 4096u
 
+/* A peer: element that lets in is there itself, besides the addresses it stands for: its ports are bound before the
+ * peer comes. */
 struct element {
     struct network_element n;
     uint8_t direction;
     bool deny;
+    bool own; /* an address of the container itself: no reason to let others in */
 };
 
 struct build {
@@ -102,6 +105,11 @@ static void add_list(struct build *b, const struct kernel_network *x, const stru
         case NETWORK_PEER:
             if (x && x->peer)
                 peers = x->peer(x->ctx, el.name, found, PEER_MAX);
+            if (peers == PEER_MAX)
+                notice(b, arena_strf(b->a, "network: '" STR_FMT "': of more than %d addresses the rest is not compared",
+                                     STR_ARG(v[i]), PEER_MAX - 1));
+            if (direction == BH_INGRESS && !deny)
+                add(b, &el, direction, deny);
             for (size_t k = 0; k < peers; k++)
                 add_address(b, found[k], &el, direction, deny);
             break;
@@ -124,8 +132,10 @@ static void add_side(struct build *b, const struct kernel_network *x, const stru
     add_list(b, x, s->allow, s->allow_n, direction, false);
     if (learned)
         add_list(b, x, more, more_n, direction, false);
-    for (size_t i = 0; x && i < x->own_n; i++)
+    for (size_t i = 0; x && i < x->own_n; i++) {
         add_address(b, x->own[i], &any, direction, false);
+        b->v[b->n - 1].own = true;
+    }
 }
 
 static bool covers(const struct network_element *by, const uint8_t *address, unsigned bits)
@@ -154,7 +164,7 @@ static void listening(struct build *b, struct bh_rule *r)
     *r = (struct bh_rule){0};
     for (size_t i = 0; i < b->n; i++) {
         const struct element *el = &b->v[i];
-        if (el->direction != BH_INGRESS || el->deny || (el->n.protocol && el->n.protocol != IPPROTO_TCP))
+        if (el->direction != BH_INGRESS || el->deny || el->own || (el->n.protocol && el->n.protocol != IPPROTO_TCP))
             continue;
         if (r->n == BH_RANGES) {
             *r = (struct bh_rule){.n = 1, .range = {{.to = 65535}}};
@@ -177,12 +187,14 @@ static int rules_trie(struct build *b, struct err *e)
     if (fd < 0)
         return fd;
     for (size_t i = 0; i < b->n; i++) {
+        if (b->v[i].n.kind == NETWORK_PEER)
+            continue;
         struct bh_rule_key k = {.direction = b->v[i].direction, .prefixlen = 8 + b->v[i].n.bits};
         memcpy(k.address, b->v[i].n.address, 16);
         struct bh_rule r = {0};
         for (int deny = 1; deny >= 0; deny--)
             for (size_t j = 0; j < b->n; j++)
-                if (b->v[j].direction == b->v[i].direction && b->v[j].deny == deny &&
+                if (b->v[j].n.kind == NETWORK_CIDR && b->v[j].direction == b->v[i].direction && b->v[j].deny == deny &&
                     covers(&b->v[j].n, b->v[i].n.address, b->v[i].n.bits))
                     range_add(b, &r, &b->v[j]);
         if (bpf_map_update_elem(fd, &k, &r, BPF_ANY) < 0) {
@@ -249,11 +261,11 @@ static int put_inner(const char *bpf_dir, const char *map, const char *id, int i
     return r;
 }
 
-/* Whoever wrote the rules first knew the resolver before the container's own programs could write resolv.conf. */
+/* Who does not know them (bulkhead-runc) leaves those that are there. */
 static void set_resolvers(struct build *b, int nets, const char *id, const struct kernel_network *x)
 {
     struct bh_net old;
-    if (bpf_map_lookup_elem(nets, id, &old) == 0 && old.resolvers_n) {
+    if ((!x || !x->resolvers_n) && bpf_map_lookup_elem(nets, id, &old) == 0 && old.resolvers_n) {
         b->net.resolvers_n = old.resolvers_n;
         memcpy(b->net.resolver, old.resolver, sizeof(old.resolver));
         return;
