@@ -88,6 +88,9 @@ void force_sweep(struct agent *g);                          /* kernel policies o
 
 /* ---- network.c ---- */
 void network_here(struct agent *g, struct arena *a, const struct container *c, struct kernel_network *ret);
+/* Put isolation.allow in force: which of the containers here it means. */
+int network_isolation(struct agent *g, struct arena *a, const struct container *c, const struct container_policy *p,
+                      struct err *e);
 bool network_names_peers(const struct container_policy *p);
 /* It has other addresses, or none any more: rewrite the rules of those whose policies name peers. */
 void network_moved(struct agent *g, const struct container *moved);

@@ -24,7 +24,7 @@ struct container_force {
     enum policy_mode mode;
     enum event_action action[CONTROL_sensor + 1]; /* by control */
     bool learned;                                 /* process.allow is the learned profile */
-    bool peers;                                   /* its network lists name other containers */
+    bool peers;                                   /* its network lists or isolation.allow name other containers */
     const struct policy_respond *responds;        /* what is done about an event: policy_respond() */
     size_t responds_n;
     bool respond_memory;

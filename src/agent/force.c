@@ -299,6 +299,8 @@ void force_container(struct agent *g, struct container *c)
     f->peers = network_names_peers(&p);
     int r = g->sensor ? kernel_policy_put(tmp, g->config.bpf_dir, c->s.id, &p, &x, &notices, &notices_n, &e)
                       : err_set(&e, ENOTSUP, "no sensor on this host: %s", g->sensor_error);
+    if (r == 0)
+        r = network_isolation(g, tmp, c, &p, &e);
     f->put = r == 0;
     if (r < 0) {
         f->error = arena_strf(c->force_arena, "%s", e.msg);

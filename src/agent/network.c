@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "policy/network.h"
+#include "runtime/kernel_isolation.h"
 
 #include <string.h>
 
@@ -102,6 +103,21 @@ void network_here(struct agent *g, struct arena *a, const struct container *c, s
     resolvers(a, c, ret);
 }
 
+int network_isolation(struct agent *g, struct arena *a, const struct container *c, const struct container_policy *p,
+                      struct err *e)
+{
+    struct str *v = arena_array(a, containers_count(g->containers) + 1, sizeof(*v));
+    size_t n = 0;
+    for (struct container *o = NULL; (o = containers_next(g->containers, o));)
+        for (size_t i = 0; o != c && !o->removed && o->s.id.n == BH_ID && i < p->isolation_allow_n; i++)
+            if (is_peer(o, p->isolation_allow[i])) {
+                v[n++] = o->s.id;
+                break;
+            }
+    int r = kernel_isolation_put(g->config.bpf_dir, c->s.id, v, n, e);
+    return r == -ENOENT ? 0 : r; /* no isolation here: there is nothing to except */
+}
+
 static bool names_peers(const struct str *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -113,7 +129,8 @@ static bool names_peers(const struct str *v, size_t n)
 bool network_names_peers(const struct container_policy *p)
 {
     return names_peers(p->egress.allow, p->egress.allow_n) || names_peers(p->egress.deny, p->egress.deny_n) ||
-           names_peers(p->ingress.allow, p->ingress.allow_n) || names_peers(p->ingress.deny, p->ingress.deny_n);
+           p->isolation_allow_n || names_peers(p->ingress.allow, p->ingress.allow_n) ||
+           names_peers(p->ingress.deny, p->ingress.deny_n);
 }
 
 void network_moved(struct agent *g, const struct container *moved)

@@ -136,8 +136,6 @@ int policy_network_read(struct reading *r, const struct yml *doc, struct contain
         return rc;
     if (i && (rc = read_map(r, i, "isolation", isolation)) == 0 && yml_get(i, "allow"))
         rc = read_strs(r, yml_get(i, "allow"), "isolation.allow", &p->isolation_allow);
-    if (rc == 0 && i && yml_get(i, "allow"))
-        read_notice(r, "isolation.allow: read and checked, but this version does not put it into force");
     if (rc == 0 && s)
         rc = read_resources(r, s, p);
     return rc;

@@ -29,6 +29,8 @@ before(async () => {
   agent = await startAgent(cleanup, { dockerd: d, policies: {
     "app.yaml": policy("app", '{egress: {default: deny, allow: ["peer:db:8080/tcp", "peer:tier=cache:8081"]}}'),
     "shut.yaml": policy("shut", '{ingress: {default: deny, allow: ["peer:gue*:8080"]}}'),
+    "friend.yaml": policy("friend", '{raw: "off"}\nisolation: {signals: block, allow: ["vic*"]}'),
+    "foe.yaml": policy("foe", '{raw: "off"}\nisolation: {signals: block}'),
     "asks.yaml": policy("asks", '{egress: {default: deny, allow: ["dns:web:8080"]}}'),
   } });
   for (const n of ["db", "other"]) await d.ok("run", "-d", "--name", n, "busy:1", ...serve);
@@ -87,5 +89,19 @@ describe("names", { skip }, () => {
     await serves("asks", `${web}:8080`);
     assert.equal(await get("asks", `${web}:8081`), false, "another port");
     assert.equal(await get("asks", `${mail}:8080`), false, "another name");
+  });
+});
+
+describe("isolation", { skip }, () => {
+  const signal = async (from: string) => (await d.docker("exec", from, "sh", "-c", "kill -WINCH 1; echo sent")).stdout.includes("sent");
+  test("no signal reaches another container but from whom its policy lets", async () => {
+    await d.ok("run", "-d", "--name", "victim", "busy:1", "sleep", "1000");
+    for (const n of ["foe", "friend"]) await d.ok("run", "-d", "--name", n, "--pid", "container:victim", "busy:1", "sleep", "1000");
+    const from = agent.events.mark();
+    await until("the foe's policy is in force", async () => !(await signal("foe")));
+    const e = await agent.events.wait("refusal", (x) => x.container?.name === "foe" && x.control === "isolation.signals", from);
+    assert.equal(e.action, "block");
+    await until("the friend may", () => signal("friend"));
+    assert.equal(await d.ok("inspect", "-f", "{{.State.Running}}", "victim"), "true");
   });
 });
