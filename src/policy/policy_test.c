@@ -41,7 +41,7 @@ static void test_contract(void **state)
     assert_true(json_bool(json_path(docs[2].json, "exec.record"), false));
     assert_int_equal(policy_set_revision(s).n, 64);
     size_t n = policy_set_notices(s, &notices);
-    assert_int_equal(n, 1 + 1 + 3 + 1); /* users, a name, resources, access */
+    assert_int_equal(n, 1 + 3 + 1); /* users, resources, access */
     /* the same documents in another order, file and layout have the same revision */
     struct policy_source two[] = {{STR("b"), str_c(developers), 0},
                                   {STR("a"), str_c(arena_printf(a, "%s---\n# x\n%s", web, production)), 0}};
