@@ -309,6 +309,12 @@ static __always_inline bool asked_here(const struct packet *p, __u64 cookie)
     return is_loopback(p->target.a) && flow_of(&k, cookie, p->target.a, 53, IPPROTO_UDP);
 }
 
+/* A TCP connection that was judged by the rules of now: its packets are not even read. */
+static __always_inline bool settled(const struct bpf_sock *sk, const struct net_label *l, __u64 g)
+{
+    return sk->protocol == IPPROTO_TCP && !(l->flags & LABEL_RAW) && l->generation == g;
+}
+
 SEC("cgroup_skb/egress")
 int may_send(struct __sk_buff *skb)
 {
@@ -317,6 +323,8 @@ int may_send(struct __sk_buff *skb)
     if (!l)
         return 1;
     __u64 g = generation(), cookie = bpf_get_socket_cookie(skb);
+    if (settled(sk, l, g) && (l->flags & LABEL_PAYLOAD || cookie != l->cookie))
+        return 1;
     struct packet p = {};
     if (!parse(skb, &p))
         return 1;
@@ -390,7 +398,10 @@ int may_receive(struct __sk_buff *skb)
     struct net_label *l = sk ? bpf_sk_storage_get(&net_socks, sk, 0, 0) : NULL;
     if (!l)
         return 1;
-    __u64 g = generation(), cookie = bpf_get_socket_cookie(skb);
+    __u64 g = generation();
+    if (settled(sk, l, g) && sk->dst_port != bpf_htons(53)) /* of port 53 answers are read */
+        return 1;
+    __u64 cookie = bpf_get_socket_cookie(skb);
     struct packet p = {};
     if (!parse(skb, &p))
         return 1;
