@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "engine/target.h"
+#include "sandbox/sandbox.h"
 #include "scan/attestation.h"
 #include "scan/cache.h"
 #include "scan/report.h"
@@ -44,6 +45,9 @@ static const char help[] =
     "  --clamd SOCKET           ask ClamAV's daemon about every file\n"
     "  --no-secrets             do not look for secrets\n"
     "  --no-checks              do not check the configuration\n"
+    "  --dynamic[=SECONDS]      run the image in a sealed sandbox (root; archive: and Docker images), default 30 "
+    "seconds\n"
+    "  --profile-out FILE       with --dynamic: write the ContainerPolicy that allows what the image ran\n"
     "  --at INSTANT             judge as of then: with the same report, intel and policy the same verdict again\n"
     "  --console URL            hand the report to this console (bulkhead login) and obey its verdict as well\n"
     "  --platform OS/ARCH       which image of an index; default: this machine's\n"
@@ -84,9 +88,15 @@ struct options {
     bool quiet, no_cache;
     struct registry_opts registry;
     const char **mirrors;
-    const char *platform;
+    const char *platform, *profile_out;
+    unsigned dynamic; /* seconds; 0: no */
     struct scan_content content;
 };
+
+static const char *report_file(const struct options *o)
+{
+    return strncmp(o->target, "report:", 7) ? NULL : o->target + 7;
+}
 
 static int usage(const char *fmt, const char *what)
 {
@@ -114,6 +124,15 @@ static int parse_report(const char *value, enum format *ret, const char **file)
         return usage("--report %s: expected FORMAT=FILE", value);
     *file = rest.p;
     return parse_format(name, ret);
+}
+
+static int parse_dynamic(struct options *o, const char *value)
+{
+    uint64_t n = SANDBOX_SECONDS;
+    if (value && (str_u64(str_c(value), &n) < 0 || !n || n > SANDBOX_SECONDS_MAX))
+        return usage("--dynamic=%s: seconds, from 1 to 3600", value);
+    o->dynamic = (unsigned)n;
+    return OK;
 }
 
 static int parse_option(struct options *o, int c, const char *value)
@@ -203,6 +222,11 @@ static int parse_option(struct options *o, int c, const char *value)
     case 5:
         o->mirrors[o->registry.mirrors_n++] = value;
         return OK;
+    case 6:
+        return parse_dynamic(o, value);
+    case 7:
+        o->profile_out = value;
+        return OK;
     }
     return usage("wrong option%s", "");
 }
@@ -210,21 +234,37 @@ static int parse_option(struct options *o, int c, const char *value)
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option longs[] = {
-        {"intel", required_argument, NULL, 'i'},   {"intel-key", required_argument, NULL, 'k'},
-        {"policy", required_argument, NULL, 'p'},  {"format", required_argument, NULL, 'f'},
-        {"list", required_argument, NULL, 'l'},    {"output", required_argument, NULL, 'o'},
-        {"fail-on", required_argument, NULL, 'F'}, {"memory", required_argument, NULL, 'm'},
-        {"quiet", no_argument, NULL, 'q'},         {"no-cache", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},          {"vex", required_argument, NULL, 'v'},
-        {"ignore", required_argument, NULL, 'g'},  {"console", required_argument, NULL, 'C'},
-        {"report", required_argument, NULL, 'r'},  {"attest", required_argument, NULL, 'a'},
-        {"sign", required_argument, NULL, 's'},    {"at", required_argument, NULL, 't'},
-        {"dynamic", no_argument, NULL, 'x'},       {"yara", required_argument, NULL, 'y'},
-        {"clamd", required_argument, NULL, 'c'},   {"no-secrets", no_argument, NULL, 'S'},
-        {"no-checks", no_argument, NULL, 'K'},     {"platform", required_argument, NULL, 'P'},
-        {"ca", required_argument, NULL, 1},        {"cert", required_argument, NULL, 2},
-        {"key", required_argument, NULL, 3},       {"auth-file", required_argument, NULL, 4},
-        {"mirror", required_argument, NULL, 5},    {0},
+        {"intel", required_argument, NULL, 'i'},
+        {"intel-key", required_argument, NULL, 'k'},
+        {"policy", required_argument, NULL, 'p'},
+        {"format", required_argument, NULL, 'f'},
+        {"list", required_argument, NULL, 'l'},
+        {"output", required_argument, NULL, 'o'},
+        {"fail-on", required_argument, NULL, 'F'},
+        {"memory", required_argument, NULL, 'm'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"no-cache", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {"vex", required_argument, NULL, 'v'},
+        {"ignore", required_argument, NULL, 'g'},
+        {"console", required_argument, NULL, 'C'},
+        {"report", required_argument, NULL, 'r'},
+        {"attest", required_argument, NULL, 'a'},
+        {"sign", required_argument, NULL, 's'},
+        {"at", required_argument, NULL, 't'},
+        {"dynamic", optional_argument, NULL, 6},
+        {"yara", required_argument, NULL, 'y'},
+        {"clamd", required_argument, NULL, 'c'},
+        {"no-secrets", no_argument, NULL, 'S'},
+        {"no-checks", no_argument, NULL, 'K'},
+        {"platform", required_argument, NULL, 'P'},
+        {"ca", required_argument, NULL, 1},
+        {"cert", required_argument, NULL, 2},
+        {"key", required_argument, NULL, 3},
+        {"auth-file", required_argument, NULL, 4},
+        {"mirror", required_argument, NULL, 5},
+        {"profile-out", required_argument, NULL, 7},
+        {0},
     };
     int c, index = 0, r;
     opterr = 0;
@@ -238,8 +278,6 @@ static int parse(struct options *o, int argc, char **argv)
             return usage("%s needs a value", argv[optind - 1]);
         if (c == '?')
             return usage("there is no option %s", argv[optind - 1]);
-        if (c == 'x')
-            return usage("--%s is not supported by this version", longs[index].name);
         if ((r = parse_option(o, c, optarg)) != OK)
             return r;
     }
@@ -250,6 +288,10 @@ static int parse(struct options *o, int argc, char **argv)
         return usage("%s", "--attest FILE and --sign KEY go together");
     if (!o->registry.cert_file != !o->registry.key_file)
         return usage("%s", "--cert FILE and --key FILE go together");
+    if (o->profile_out && !o->dynamic)
+        return usage("%s FILE goes with --dynamic", "--profile-out");
+    if (o->dynamic && report_file(o))
+        return usage("%s: there is only a report, no image to run", "--dynamic");
     if (o->intel_key && !o->intel)
         return usage("--intel-key is of no use without %s", "--intel");
     if (o->fail_on != VULN_UNKNOWN && !o->intel)
@@ -268,11 +310,6 @@ static int failed(const struct err *e)
 static void progress(void *ctx, uint64_t bytes)
 {
     fprintf(stderr, "\r%" PRIu64 " MiB read", bytes >> 20);
-}
-
-static const char *report_file(const struct options *o)
-{
-    return strncmp(o->target, "report:", 7) ? NULL : o->target + 7;
 }
 
 static int read_image(struct arena *a, const struct options *o, struct inventory *inv, struct err *e)
@@ -384,6 +421,14 @@ static int hand_in(struct arena *a, const struct options *o, const struct invent
     return 0;
 }
 
+static int run_it(struct arena *a, const struct options *o, struct inventory *inv, struct err *e)
+{
+    struct sandbox_opts so = {.target = o->target, .profile_out = o->profile_out, .seconds = o->dynamic};
+    if (!o->quiet)
+        fprintf(stderr, "bulkhead scan: running the image for %u seconds\n", o->dynamic);
+    return sandbox_run(a, &so, inv, e);
+}
+
 static int scan(const struct options *o)
 {
     _cleanup_(arena_freep) struct arena *a = arena_new(2 * LIMIT_SCAN_ARENA);
@@ -407,6 +452,8 @@ static int scan(const struct options *o)
         return err_exit_code(-r);
     }
     if (read_image(a, o, &inv, &e) < 0)
+        return failed(&e);
+    if (o->dynamic && run_it(a, o, &inv, &e) < 0)
         return failed(&e);
     if (intel && inv.os.id.n && !intel_covers(intel, &inv.os)) /* also with --quiet: silence would look like safety */
         fprintf(stderr,

@@ -53,7 +53,8 @@ struct finding {
 };
 
 struct image_config {
-    struct str user; /* as in the config; empty: root */
+    struct str user;        /* as in the config; empty: root */
+    struct str working_dir; /* empty: / */
     struct str arch, os;
     int64_t created; /* 0 unknown */
     bool healthcheck;

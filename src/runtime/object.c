@@ -20,6 +20,7 @@ CODE(self)
 CODE(learn)
 CODE(iter)
 CODE(probe)
+CODE(sink)
 #undef CODE
 
 static const struct object objects[] = {
@@ -35,6 +36,7 @@ static const struct object objects[] = {
     {"self", bpf_self_start, bpf_self_end, OBJECT_LSM | OBJECT_TRACE, true},
     {"iter", bpf_iter_start, bpf_iter_end, 0, true},
     {"probe", bpf_probe_start, bpf_probe_end, 0, true},
+    {"sink", bpf_sink_start, bpf_sink_end, 0, true},
 };
 
 const struct object *object_list(size_t *n)

@@ -117,6 +117,7 @@ int image_config_parse(struct arena *a, struct str text, struct image_config *co
         (r = labels(a, json_get(inner, "Labels"), &c, e)) < 0)
         return err_wrap(e, "image config");
     c.user = json_str(json_get(inner, "User"));
+    c.working_dir = json_str(json_get(inner, "WorkingDir"));
     c.arch = json_str(json_get(v, "architecture"));
     c.os = json_str(json_get(v, "os"));
     if (time_parse(json_str(json_get(v, "created")), &c.created) < 0)
@@ -133,6 +134,8 @@ void image_config_write(struct json_writer *w, const struct image_config *c)
     char t[TIME_TEXT];
     json_w_object(w);
     json_w_kstr(w, "user", c->user.p ? c->user : STR(""));
+    if (c->working_dir.n)
+        json_w_kstr(w, "working_dir", c->working_dir);
     json_w_kstr(w, "architecture", c->arch.p ? c->arch : STR(""));
     json_w_kstr(w, "os", c->os.p ? c->os : STR(""));
     json_w_kstr(w, "created", c->created ? str_c(time_format(c->created, t)) : STR_NONE);
@@ -157,6 +160,7 @@ int image_config_read(struct arena *a, const struct json_value *v, struct image_
 {
     struct image_config c = {
         .user = json_str(json_get(v, "user")),
+        .working_dir = json_str(json_get(v, "working_dir")),
         .arch = json_str(json_get(v, "architecture")),
         .os = json_str(json_get(v, "os")),
         .healthcheck = json_bool(json_get(v, "healthcheck"), false),
