@@ -31,7 +31,7 @@ struct detection;
 struct agent_engine {
     const char *url;
     bool connected, default_guess;
-    char version[64], error[512];
+    char name[16], version[64], error[512]; /* name: docker, podman */
 };
 
 struct agent {

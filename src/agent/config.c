@@ -161,6 +161,7 @@ static int arguments(struct arena *a, int argc, char **argv, bool only_config, s
 int config_parse(struct arena *a, int argc, char **argv, struct config *ret, struct err *e)
 {
     struct config c = {.state = "/var/lib/bulkhead",
+                       .podman_root = "/var/lib/containers/storage",
                        .bpf_dir = SENSOR_BPF_DIR,
                        .learn_starts = 3,
                        .learn_time = 600 * TIME_SECOND,

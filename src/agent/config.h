@@ -24,8 +24,8 @@ struct config_list {
 };
 
 struct config {
-    const char *config, *state, *intel, *intel_key, *events, *authz_socket, *console, *token_file, *bpf_dir, *host,
-        *scanner;
+    const char *config, *state, *intel, *intel_key, *events, *authz_socket, *podman_root, *console, *token_file,
+        *bpf_dir, *host, *scanner;
     struct config_list policy, engine, rules;
     bool telemetry, json, no_shipped_rules, no_scan, opens, no_self_protection, help;
     enum sensor_tier tier;

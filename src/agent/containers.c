@@ -6,6 +6,7 @@
 
 #define SUBJECT_ARENA (1u << 20)
 #define ENGINE_FILE   (1u << 20)
+#define PODMAN_FILE   (16u << 20)
 #define ROOTS         8u
 #define LOOK_AGAIN    (TIME_SECOND / 5)
 
@@ -148,10 +149,47 @@ int containers_parse_docker(struct arena *a, struct str text, struct subject *re
     return 0;
 }
 
+int containers_parse_podman(struct arena *a, struct str text, struct str id, struct subject *ret, struct err *e)
+{
+    struct json_value *v, *meta;
+    int r = json_parse(a, text, JSON_ANY_KEYS, &v, e);
+    if (r < 0)
+        return r;
+    if (v->type != JSON_ARRAY)
+        return err_set(e, EBADMSG, "not podman's list of containers");
+    JSON_EACH (v, it) {
+        if (!str_eq(json_str(json_get(it, "id")), id))
+            continue;
+        const struct json_value *names = json_get(it, "names");
+        struct str image = json_str(json_get(it, "image"));
+        *ret = (struct subject){.id = id, .engine = STR("podman")};
+        if (names && names->type == JSON_ARRAY && names->count)
+            ret->name = json_str(names->first);
+        if (hex_id_valid(image))
+            ret->image_id = arena_strf(a, "sha256:" STR_FMT, STR_ARG(image));
+        if (json_parse(a, json_str(json_get(it, "metadata")), JSON_ANY_KEYS, &meta, NULL) == 0)
+            ret->image = json_str(json_get(meta, "image-name"));
+        return 0;
+    }
+    return err_set(e, ENOENT, "podman's list has no such container");
+}
+
+static bool from_podman_disk(const char *root, struct arena *a, struct str id, struct subject *ret)
+{
+    struct str text;
+    return fs_read(a, arena_printf(a, "%s/overlay-containers/containers.json", root), PODMAN_FILE, &text, NULL) >= 0 &&
+           containers_parse_podman(a, text, id, ret, NULL) == 0;
+}
+
 static bool from_engine_disk(struct containers *cs, struct arena *a, struct str id, struct subject *ret)
 {
     for (size_t i = 0; i < cs->roots_n; i++) {
         struct str text;
+        if (!strcmp(cs->roots[i].engine, "podman")) {
+            if (from_podman_disk(cs->roots[i].path, a, id, ret))
+                return true;
+            continue;
+        }
         char *path = arena_printf(a, "%s/containers/" STR_FMT "/config.v2.json", cs->roots[i].path, STR_ARG(id));
         if (fs_read(a, path, ENGINE_FILE, &text, NULL) < 0 || containers_parse_docker(a, text, ret, NULL) < 0 ||
             !str_eq(ret->id, id))
@@ -275,7 +313,7 @@ struct container *containers_seen(struct containers *cs, struct str id, int64_t 
     if ((c->known && c->s.image_id.n) || (c->looked && now - c->looked < LOOK_AGAIN))
         return c;
     c->looked = now;
-    _cleanup_(arena_freep) struct arena *a = arena_new(SUBJECT_ARENA * 8);
+    _cleanup_(arena_freep) struct arena *a = arena_new(SUBJECT_ARENA * 128);
     struct subject s;
     if (subject_read(a, cs->state, id, &s, NULL) == 0 || from_engine_disk(cs, a, id, &s))
         c = containers_learn(cs, &s, now, NULL);

@@ -1,7 +1,7 @@
 /* containers: what the agent knows of each container, from whoever knows it first: the kernel (the id), the gate's file
- * (STATE/containers), the engine's API, or the engine's own file on disk (DOCKER-ROOT/containers/ID/config.v2.json), so
- * that a container that lived for milliseconds has its name and image in every event, and so has one from before the
- * agent.
+ * (STATE/containers), the engine's API, or the engine's own file on disk (DOCKER-ROOT/containers/ID/config.v2.json,
+ * PODMAN-ROOT/overlay-containers/containers.json), so that a container that lived for milliseconds has its name and
+ * image in every event, and so has one from before the agent.
  *
  * A record stays CONTAINER_KEEP after its container was removed, for events that arrive late. At most CONTAINERS_MAX;
  * over that the one that ended first goes. Used by the main thread alone.
@@ -70,5 +70,7 @@ size_t containers_count(const struct containers *cs);
 
 /* Subject of a container from the engine's file; pure, for tests. */
 int containers_parse_docker(struct arena *a, struct str text, struct subject *ret, struct err *e);
+/* The same out of podman's containers.json, which lists all of them, without labels. -ENOENT: not in it. */
+int containers_parse_podman(struct arena *a, struct str text, struct str id, struct subject *ret, struct err *e);
 
 #endif

@@ -153,7 +153,8 @@ static void engine_facts(struct facts *f, const char *url)
         return;
     }
     fact(f, name,
-         arena_printf(f->a, "docker " STR_FMT ", api " STR_FMT, STR_ARG(version.version), STR_ARG(version.api)),
+         arena_printf(f->a, STR_FMT " " STR_FMT ", api " STR_FMT, STR_ARG(version.engine), STR_ARG(version.version),
+                      STR_ARG(version.api)),
          engine_is_old(version.version) ? "older than 29.3.1: it hides large requests from plugins (CVE-2026-34040); "
                                           "the gate refuses what it cannot see"
                                         : NULL);

@@ -131,9 +131,11 @@ void engines_message(struct agent *g, struct watch *m)
         containers_root(g->containers, m->s.engine, m->root_dir);
         if (en) {
             if (!en->connected)
-                log_info("engine %s: connected, version " STR_FMT, m->url, STR_ARG(m->version));
+                log_info("engine %s: connected, " STR_FMT " " STR_FMT, m->url, STR_ARG(m->s.engine),
+                         STR_ARG(m->version));
             en->connected = true;
             en->error[0] = '\0';
+            snprintf(en->name, sizeof(en->name), STR_FMT, STR_ARG(m->s.engine));
             snprintf(en->version, sizeof(en->version), STR_FMT, STR_ARG(m->version));
         }
         break;

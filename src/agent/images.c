@@ -30,6 +30,7 @@ struct job {
 struct image { /* one that runs, or whose scan ended lately */
     char id[72];
     char *name;
+    const char *url;   /* of the engine that runs it; NULL: none told */
     struct str *names; /* in `a` */
     size_t names_n;
     struct arena *a;
@@ -178,6 +179,7 @@ void images_started(struct images *im, const struct container *c)
         bool fresh = !i->running;
         i->since = fresh || since < i->since ? since : i->since;
         i->running = true;
+        i->url = c->url;
         if (fresh || i->names_n != c->s.names_n) {
             arena_free(i->a);
             i->a = arena_new(1u << 20);
@@ -245,7 +247,11 @@ static void decide(struct images *im, struct image *i, bool scanned)
     gate_decide(im->g->gate, a, &q, &d);
     i->due = d.verdict ? d.verdict->valid_until : TIME_NEVER;
     if (d.answer == GATE_SCAN) {
-        images_scan(im, str_c(i->id), str_c(i->name), im->g->engines_n ? im->g->engines[0].url : NULL, NULL);
+        images_scan(im, str_c(i->id), str_c(i->name),
+                    i->url             ? i->url
+                    : im->g->engines_n ? im->g->engines[0].url
+                                       : NULL,
+                    NULL);
         return;
     }
     bool allow = d.answer == GATE_ALLOW;

@@ -193,8 +193,12 @@ int setup_sensor(struct agent *g)
 static int engines(struct agent *g, struct err *e)
 {
     g->watchers = watchers_new();
-    if (!g->config.engine.n && fs_exists("/var/run/docker.sock"))
-        g->config.engine.v[g->config.engine.n++] = "unix:///var/run/docker.sock";
+    static const char *const usual[] = {"unix:///var/run/docker.sock", "unix:///run/podman/podman.sock"};
+    if (!g->config.engine.n)
+        for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+            if (fs_exists(usual[i] + strlen("unix://")))
+                g->config.engine.v[g->config.engine.n++] = usual[i];
+    containers_root(g->containers, STR("podman"), str_c(g->config.podman_root));
     for (size_t i = 0; i < g->config.engine.n; i++) {
         int r = watchers_add(g->watchers, g->config.engine.v[i], e);
         if (r < 0)

@@ -126,7 +126,7 @@ void status_write(struct agent *g, struct json_writer *w)
     json_w_karray(w, "engines");
     for (size_t i = 0; i < g->engines_n; i++)
         if (g->engines[i].connected)
-            json_w_str(w, STR("docker"));
+            json_w_str(w, str_c(g->engines[i].name));
     json_w_end(w);
     json_w_kstrz(w, "started", time_format(g->started, t));
     json_w_kstr(w, "config_revision", up && up->config_revision.n ? up->config_revision : STR_NONE);

@@ -18,7 +18,8 @@ struct watcher {
     struct docker *docker;
     struct docker_follow *follow;
     pthread_t thread;
-    int64_t since; /* time of the last event seen */
+    const char *engine; /* docker, podman */
+    int64_t since;      /* time of the last event seen */
     bool told_lost;
 };
 
@@ -42,7 +43,7 @@ static struct watch *watch_new(struct watcher *w, enum watch_kind kind)
     m->a = a;
     m->kind = kind;
     m->url = docker_url(w->docker);
-    m->s.engine = STR("docker");
+    m->s.engine = str_c(w->engine);
     m->time = time_now();
     return m;
 }
@@ -223,6 +224,7 @@ static int greet(struct watcher *w, struct err *e)
     int r = docker_info(w->docker, a, &info, e);
     if (r < 0 || (r = docker_version(w->docker, a, &version, e)) < 0)
         return r;
+    w->engine = str_eqc(version.engine, "podman") ? "podman" : "docker";
     struct watch *hello = watch_new(w, WATCH_ENGINE);
     hello->root_dir = arena_str(hello->a, info.root_dir);
     hello->version = arena_str(hello->a, version.version);
@@ -311,6 +313,7 @@ int watchers_add(struct watchers *w, const char *url, struct err *e)
         return err_set(e, E2BIG, "more than %u engines", ENGINES_MAX);
     struct watcher *one = &w->v[w->n];
     one->all = w;
+    one->engine = "docker";
     if ((r = docker_open(url, &one->docker, e)) < 0)
         return r;
     if ((r = docker_follow_open(one->docker, &one->follow, e)) < 0) {

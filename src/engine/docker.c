@@ -122,7 +122,11 @@ int docker_version(const struct docker *d, struct arena *a, struct docker_versio
     int r = get(d, a, "/version", &v, e);
     if (r < 0)
         return r;
+    const struct json_value *parts = json_get(v, "Components");
+    struct str first =
+        parts && parts->type == JSON_ARRAY && parts->count ? json_str(json_get(parts->first, "Name")) : STR_NONE;
     *ret = (struct docker_version){
+        .engine = str_starts(first, STR("Podman")) ? STR("podman") : STR("docker"),
         .version = json_str(json_get(v, "Version")),
         .api = json_str(json_get(v, "ApiVersion")),
         .min_api = json_str(json_get(v, "MinAPIVersion")),

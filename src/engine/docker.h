@@ -33,6 +33,7 @@ void docker_closep(struct docker **d);
 const char *docker_url(const struct docker *d); /* unix:///PATH */
 
 struct docker_version {
+    struct str engine; /* "docker", or "podman" behind its Docker-compatible socket */
     struct str version, api, min_api, os, arch, kernel;
     const struct json_value *json;
 };
